@@ -218,6 +218,7 @@ class Parser {
                                          " elements, more than the rest of the file holds");
     }
     if (value.element == ValueType::string) {
+      value.strings.reserve(value.count);  // the file has 8 bytes at least for each of these 16
       for (uint64_t i = 0; i < value.count; i++) value.strings.push_back(string_value(key));
       return;
     }

@@ -52,6 +52,9 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
 
   uint64_t file_size() const;
+  uint64_t data_start() const;  // of the tensor data, from the start of the file
+  uint64_t alignment() const;
+  uint32_t version() const;
   int descriptor() const;  // stays owned by the reader
   const std::string& architecture() const;  // general.architecture, "" where absent
 
@@ -77,6 +80,17 @@ class Reader {
 
   // Reads `bytes` bytes of `tensor` from `offset` inside it. Throws model_invalid where the file has shrunk.
   void read(const Tensor& tensor, uint64_t offset, uint64_t bytes, void* destination) const;
+
+  // Corrections (see heal.h): everything above then answers as if the file had said so. The file is not changed, and
+  // values of corrected keys viewed before are void. Only before the reader is shared between threads.
+  void set_integer(std::string_view key, uint32_t value);
+  void set_number(std::string_view key, float value);
+  void set_boolean(std::string_view key, bool value);
+  void set_string(std::string_view key, std::string text);
+  void set_bytes(std::string_view key, std::string bytes);  // an array of u8
+  void erase(std::string_view key);
+  void rename_keys(std::string_view prefix, std::string_view replacement);
+  void rename_tensor(std::string_view name, std::string_view replacement);
 
  private:
   Reader();
