@@ -1,0 +1,534 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/kernels.h"
+
+// The kernels of the f32_rows layout over the vectors of one instruction set. The file of that set includes first
+// vec_<set>.h (Vec, lanes, panel_vectors, block_rows and the operations), then vec_math.h, then this, and defines a
+// table of the functions below. All of it is in an unnamed namespace: see kernels.h.
+//
+// The heart is `multiply`: a block of up to `block_rows` rows of `a` times one panel, all sums in registers for the
+// whole depth. So each sum is one chain of fused multiply-adds over k = 0, 1, 2, ..., however many rows share the
+// block. Panels stay in the outer loop and rows in the inner one: a panel is read from memory once and then from the
+// L1 or L2 cache.
+namespace inlay::kernels {
+namespace {
+
+#define INLAY_INLINE inline __attribute__((always_inline))
+
+constexpr int32_t panel_width = panel_vectors * lanes;
+static_assert(32 % panel_width == 0 && panel_vectors % 2 == 0, "a gated panel splits between vectors");
+
+INLAY_INLINE const float* f32(const void* matrix) { return static_cast<const float*>(matrix); }
+INLAY_INLINE float* f32(void* matrix) { return static_cast<float*>(matrix); }
+INLAY_INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+INLAY_INLINE int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
+INLAY_INLINE int32_t round_up(int32_t n, int32_t to) { return (n + to - 1) / to * to; }
+
+// ---- products ----
+
+// out[r][n] = sum over k of a[r][k] * b[k][n]. b is a panel, or any matrix of panel_width columns `panel_width` apart.
+// Meanwhile lines of memory from `ahead` on are fetched into the L2 cache, one for every second k.
+struct Block {
+  const float* a;
+  int64_t a_stride;
+  const float* b;
+  int32_t depth;
+  float* out;
+  int64_t out_stride;
+  const char* ahead;
+  int32_t ahead_step;  // 64, or 0 for nothing to fetch
+};
+
+template <int rows>
+INLAY_INLINE void multiply_step(const float* a, int64_t a_stride, const float* b, Vec (&sums)[rows][panel_vectors]) {
+  Vec weights[panel_vectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < panel_vectors; v++) weights[v] = load(b + v * lanes);
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; r++) {
+    const Vec x = set1(a[r * a_stride]);
+#pragma GCC unroll 8
+    for (int v = 0; v < panel_vectors; v++) sums[r][v] = fma(x, weights[v], sums[r][v]);
+  }
+}
+
+template <int rows>
+void multiply(const Block& block) {
+  Vec sums[rows][panel_vectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 8
+    for (int v = 0; v < panel_vectors; v++) sums[r][v] = zero();
+  }
+  const float* a = block.a;
+  const float* b = block.b;
+  const char* ahead = block.ahead;
+  const int64_t a_stride = block.a_stride;
+  int32_t k = 0;
+  for (; k + 4 <= block.depth; k += 4) {
+    multiply_step<rows>(a, a_stride, b, sums);
+    __builtin_prefetch(ahead, 0, 2);
+    multiply_step<rows>(a + 1, a_stride, b + panel_width, sums);
+    ahead += block.ahead_step;
+    multiply_step<rows>(a + 2, a_stride, b + 2 * panel_width, sums);
+    __builtin_prefetch(ahead, 0, 2);
+    multiply_step<rows>(a + 3, a_stride, b + 3 * panel_width, sums);
+    ahead += block.ahead_step;
+    a += 4;
+    b += 4 * panel_width;
+  }
+  for (; k < block.depth; k++) {
+    multiply_step<rows>(a, a_stride, b, sums);
+    a += 1;
+    b += panel_width;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 8
+    for (int v = 0; v < panel_vectors; v++) store(block.out + r * block.out_stride + v * lanes, sums[r][v]);
+  }
+}
+
+using Multiply = void (*)(const Block&);
+constexpr Multiply multiplies[] = {
+    multiply<1>, multiply<2>, multiply<3>, multiply<4>, multiply<5>, multiply<6>,
+#if !defined(INLAY_BLOCK_ROWS_6)
+    multiply<7>, multiply<8>, multiply<9>, multiply<10>, multiply<11>, multiply<12>,
+#endif
+};
+static_assert(sizeof(multiplies) / sizeof(multiplies[0]) == block_rows, "one function for every number of rows");
+
+// What becomes of a block's sums, `rows` of panel_width each, at `row` and `panel` of the result.
+template <typename Finish>
+INLAY_INLINE void finish_rows(const float* sums, const float* bias, int32_t rows, float* out, int64_t out_stride,
+                              Finish finish) {
+  for (int32_t r = 0; r < rows; r++) {
+#pragma GCC unroll 8
+    for (int v = 0; v < panel_vectors; v++) {
+      Vec x = load(sums + r * panel_width + v * lanes);
+      if (bias != nullptr) x = add(x, load(bias + v * lanes));
+      float* to = out + r * out_stride + v * lanes;
+      store(to, finish(x, to));
+    }
+  }
+}
+
+template <typename Activation>
+INLAY_INLINE void finish_gated_rows(const float* sums, const float* bias, int32_t rows, float* out, int64_t out_stride,
+                                    Activation activation) {
+  constexpr int half = panel_vectors / 2;
+  for (int32_t r = 0; r < rows; r++) {
+#pragma GCC unroll 8
+    for (int v = 0; v < half; v++) {
+      Vec gate = load(sums + r * panel_width + v * lanes);
+      Vec up = load(sums + r * panel_width + (half + v) * lanes);
+      if (bias != nullptr) {
+        gate = add(gate, load(bias + v * lanes));
+        up = add(up, load(bias + (half + v) * lanes));
+      }
+      store(out + r * out_stride + v * lanes, mul(activation(gate), up));
+    }
+  }
+}
+
+void finish(const Product& p, int32_t panel, int32_t row, int32_t rows, const float* sums) {
+  const int64_t stride = row_stride(p.columns);
+  const int32_t given = is_gated(p.epilogue) ? panel_width / 2 : panel_width;
+  const bool plain = p.epilogue == Epilogue::store_f32 || p.epilogue == Epilogue::add_f32;
+  float* out = (plain ? p.sums : f32(p.out)) + row * stride + int64_t(panel) * given;
+  const float* bias = p.bias == nullptr ? nullptr : p.bias + int64_t(panel) * panel_width;
+  switch (p.epilogue) {
+    case Epilogue::store:
+    case Epilogue::store_f32:
+      finish_rows(sums, bias, rows, out, stride, [](Vec x, const float*) { return x; });
+      break;
+    case Epilogue::add_f32:
+      finish_rows(sums, bias, rows, out, stride, [](Vec x, const float* to) { return add(load(to), x); });
+      break;
+    case Epilogue::gelu_erf:
+      finish_rows(sums, bias, rows, out, stride, [](Vec x, const float*) { return gelu_erf(x); });
+      break;
+    case Epilogue::gelu_tanh:
+      finish_rows(sums, bias, rows, out, stride, [](Vec x, const float*) { return gelu_tanh(x); });
+      break;
+    case Epilogue::gated_silu:
+      finish_gated_rows(sums, bias, rows, out, stride, [](Vec x) { return silu(x); });
+      break;
+    case Epilogue::gated_gelu_erf:
+      finish_gated_rows(sums, bias, rows, out, stride, [](Vec x) { return gelu_erf(x); });
+      break;
+    case Epilogue::gated_gelu_tanh:
+      finish_gated_rows(sums, bias, rows, out, stride, [](Vec x) { return gelu_tanh(x); });
+      break;
+  }
+}
+
+void widen_f16(const uint16_t* in, float* out, int64_t count) {
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(out + i, load_halves(in + i));
+  for (; i < count; i++) out[i] = widen_half(in[i]);
+}
+
+void product(const Product& p, int32_t row_begin, int32_t row_end, int32_t panel_begin, int32_t panel_end) {
+  const int32_t blocks = (row_end - row_begin + block_rows - 1) / block_rows;
+  if (blocks <= 0) return;
+  const int32_t rows = (row_end - row_begin) / blocks;        // of each block; the first `longer` have one more
+  const int32_t longer = (row_end - row_begin) % blocks;
+  const int64_t panel_values = int64_t(p.depth) * panel_width;
+  const int64_t value_bytes = p.panel_type == PanelType::f16 ? 2 : 4;
+  alignas(64) float sums[block_rows * panel_width];
+  for (int32_t panel = panel_begin; panel < panel_end; panel++) {
+    const char* packed = static_cast<const char*>(p.panels) + panel * panel_values * value_bytes;
+    const float* weights = f32(packed);
+    if (p.panel_type == PanelType::f16) {
+      widen_f16(reinterpret_cast<const uint16_t*>(packed), f32(p.scratch), panel_values);
+      weights = f32(p.scratch);
+    }
+    const char* next = packed + panel_values * value_bytes;
+    const char* next_end = panel + 1 < panel_end ? next + panel_values * value_bytes : next;
+    int32_t row = row_begin;
+    for (int32_t i = 0; i < blocks; i++) {
+      const int32_t count = rows + (i < longer ? 1 : 0);
+      const bool fetch = next < next_end;
+      Block block = {f32(p.a) + int64_t(row) * row_stride(p.depth), row_stride(p.depth), weights, p.depth, sums,
+                     panel_width, fetch ? next : packed, fetch ? 64 : 0};
+      multiplies[count - 1](block);
+      next += int64_t(p.depth) / 2 * 64;
+      finish(p, panel, row, count, sums);
+      row += count;
+    }
+  }
+}
+
+uint64_t product_scratch(int32_t depth) { return uint64_t(depth) * panel_width * sizeof(float); }
+
+// ---- packing ----
+
+void pack(const float* rows, int32_t stride, int32_t depth, void* panel) {
+  float* out = f32(panel);
+  int32_t k = 0;
+  for (; k + lanes <= depth; k += lanes) {
+    for (int32_t n = 0; n < panel_width; n += lanes) {
+      transpose_square(rows + int64_t(n) * stride + k, stride, out + int64_t(k) * panel_width + n, panel_width);
+    }
+  }
+  for (; k < depth; k++) {
+    for (int32_t n = 0; n < panel_width; n++) out[int64_t(k) * panel_width + n] = rows[int64_t(n) * stride + k];
+  }
+}
+
+void pack_f16(const uint16_t* rows, int32_t stride, int32_t depth, void* panel) {
+  uint16_t* out = static_cast<uint16_t*>(panel);
+  for (int32_t k = 0; k < depth; k++) {
+    for (int32_t n = 0; n < panel_width; n++) out[int64_t(k) * panel_width + n] = rows[int64_t(n) * stride + k];
+  }
+}
+
+// ---- norms ----
+
+// Sums over a row run in four vectors, column c in vector c / lanes % 4, which are added pairwise at the end.
+template <typename Term>
+INLAY_INLINE float row_sum(const float* row, int32_t columns, Term term) {
+  Vec sums[4] = {zero(), zero(), zero(), zero()};
+  int32_t c = 0;
+  for (; c + 4 * lanes <= columns; c += 4 * lanes) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) sums[v] = add(sums[v], term(load(row + c + v * lanes)));
+  }
+  for (int v = 0; c < columns; v++, c += lanes) {
+    const int32_t n = least(lanes, columns - c);
+    sums[v] = add(sums[v], keep_first(term(load_first(row + c, n)), n));
+  }
+  return sum(add(add(sums[0], sums[1]), add(sums[2], sums[3])));
+}
+
+INLAY_INLINE float inverse_root(float mean_square, float epsilon) {
+  return 1.0f / __builtin_sqrtf(mean_square + epsilon);
+}
+
+void norm(const Norm& p, int32_t row_begin, int32_t row_end) {
+  const int64_t stride = row_stride(p.columns);
+  const int32_t padded = padded_columns(p.columns);
+  for (int32_t m = row_begin; m < row_end; m++) {
+    const float* in = p.in + m * stride;
+    float* out = p.out == nullptr ? nullptr : p.out + m * stride;
+    float* activation = p.activation == nullptr ? nullptr : f32(p.activation) + m * stride;
+    float center = 0;
+    if (p.kind == NormKind::layer) center = row_sum(in, p.columns, [](Vec x) { return x; }) / float(p.columns);
+    const Vec mean = set1(center);
+    const float squares = row_sum(in, p.columns, [mean](Vec x) {
+      const Vec d = sub(x, mean);
+      return mul(d, d);
+    });
+    const Vec scale = set1(inverse_root(squares / float(p.columns), p.epsilon));
+    for (int32_t c = 0; c < padded; c += lanes) {
+      const Vec shift = p.bias == nullptr ? zero() : load(p.bias + c);
+      Vec y = fma(mul(sub(load(in + c), mean), scale), load(p.weight + c), shift);
+      if (p.add) y = add(load(out + c), y);
+      if (out != nullptr) store(out + c, y);
+      if (activation != nullptr) store(activation + c, y);
+    }
+  }
+}
+
+void convert(const float* in, void* activation, int32_t columns, int32_t row_begin, int32_t row_end) {
+  const int64_t stride = row_stride(columns);
+  __builtin_memcpy(f32(activation) + row_begin * stride, in + row_begin * stride,
+                   uint64_t(row_end - row_begin) * uint64_t(stride) * sizeof(float));
+}
+
+// ---- heads ----
+
+void norm_head(float* head, int32_t size, const float* weight, float epsilon) {
+  const float squares = row_sum(head, size, [](Vec x) { return mul(x, x); });
+  const Vec scale = set1(inverse_root(squares / float(size), epsilon));
+  for (int32_t i = 0; i < size; i += lanes) {
+    const int32_t n = least(lanes, size - i);
+    store_first(head + i, mul(mul(load_first(head + i, n), scale), load(weight + i)), n);
+  }
+}
+
+void rotate_halves(float* head, const float* cosines, const float* sines, int32_t half) {
+  for (int32_t i = 0; i < half; i += lanes) {
+    const int32_t n = least(lanes, half - i);
+    const Vec x = load_first(head + i, n), y = load_first(head + half + i, n);
+    const Vec cosine = load_first(cosines + i, n), sine = load_first(sines + i, n);
+    store_first(head + i, fnma(y, sine, mul(x, cosine)), n);
+    store_first(head + half + i, fma(x, sine, mul(y, cosine)), n);
+  }
+}
+
+void rotate_adjacent(float* head, const float* cosines, const float* sines, int32_t half) {
+  for (int32_t i = 0; i < half; i++) {
+    const float x = head[2 * i], y = head[2 * i + 1];
+    head[2 * i] = __builtin_fmaf(-y, sines[i], x * cosines[i]);
+    head[2 * i + 1] = __builtin_fmaf(x, sines[i], y * cosines[i]);
+  }
+}
+
+void heads(const HeadPass& p, int32_t row_begin, int32_t row_end) {
+  const int64_t stride = row_stride(p.columns);
+  const int32_t half = p.rotated / 2;
+  for (int32_t m = row_begin; m < row_end; m++) {
+    float* head = f32(p.activation) + m * stride + p.first_column;
+    const float* cosines = p.rotation == Rotation::none ? nullptr : p.rotations + int64_t(p.positions[m]) * p.rotated;
+    for (int32_t h = 0; h < p.heads; h++, head += p.head_size) {
+      if (p.norm_weight != nullptr) norm_head(head, p.head_size, p.norm_weight, p.epsilon);
+      if (p.rotation == Rotation::halves) rotate_halves(head, cosines, cosines + half, half);
+      if (p.rotation == Rotation::adjacent) rotate_adjacent(head, cosines, cosines + half, half);
+    }
+  }
+}
+
+// ---- attention ----
+
+// Queries of one pass over the keys. More of them read a panel of keys once from a farther cache, and need more
+// memory for their scores, which is kept to about a quarter of a megabyte; at least one block.
+INLAY_INLINE int32_t query_rows(int32_t count) {
+  const int32_t fit = 65536 / round_up(count, 32) / block_rows * block_rows;
+  return most(block_rows, least(4 * block_rows, fit));
+}
+
+INLAY_INLINE int64_t score_stride(int32_t count) { return round_up(count, 32) + 16; }
+
+uint64_t attention_scratch(int32_t head_size, int32_t count) {
+  const uint64_t keys = uint64_t(round_up(count, 32));
+  const uint64_t values = keys * uint64_t(head_size) + keys * uint64_t(round_up(head_size, 32)) +
+                          uint64_t(query_rows(count)) * uint64_t(score_stride(count));
+  return values * sizeof(float);
+}
+
+// Keys a call reads, from a multiple of panel_width on so that a key's place in its panel is the same in every call.
+struct KeyRange {
+  int32_t begin;
+  int32_t end;
+};
+
+INLAY_INLINE KeyRange seen_keys(const Attention& p, int32_t query_begin, int32_t query_end) {
+  KeyRange range = {0, p.count};
+  if (p.span == Span::causal) range.end = query_end;
+  if (p.span == Span::window) {
+    range.begin = most(0, query_begin - p.window) / panel_width * panel_width;
+    range.end = least(p.count, query_end + p.window);
+  }
+  return range;
+}
+
+struct PackedHead {
+  float* keys;    // panels [head_size][panel_width] of keys
+  float* values;  // panels [keys][panel_width] of columns
+  float* scores;  // [query_rows][score_stride]
+  int64_t score_stride;
+  KeyRange range;
+};
+
+void pack_keys(const float* k, int64_t stride, const PackedHead& head, int32_t head_size) {
+  for (int32_t key = head.range.begin; key < head.range.end; key += lanes) {
+    const int32_t at = key - head.range.begin;
+    float* out = head.keys + int64_t(at / panel_width) * head_size * panel_width + at % panel_width;
+    int32_t i = 0;
+    if (key + lanes <= head.range.end) {
+      for (; i + lanes <= head_size; i += lanes) {
+        transpose_square(k + key * stride + i, stride, out + int64_t(i) * panel_width, panel_width);
+      }
+    }
+    const int32_t there = least(lanes, head.range.end - key);
+    for (; i < head_size; i++) {
+      for (int32_t j = 0; j < lanes; j++) out[i * panel_width + j] = j < there ? k[(key + j) * stride + i] : 0.0f;
+    }
+  }
+  // The last panel may end with vectors of no key at all.
+  const int32_t keys = head.range.end - head.range.begin;
+  for (int32_t at = round_up(keys, lanes); at < round_up(keys, panel_width); at += lanes) {
+    float* out = head.keys + int64_t(at / panel_width) * head_size * panel_width + at % panel_width;
+    for (int32_t i = 0; i < head_size; i++) store(out + i * panel_width, zero());
+  }
+}
+
+void pack_values(const float* v, int64_t stride, const PackedHead& head, int32_t head_size) {
+  const int32_t keys = head.range.end - head.range.begin;
+  for (int32_t c = 0; c < head_size; c += lanes) {
+    const int32_t n = least(lanes, head_size - c);
+    float* out = head.values + int64_t(c / panel_width) * keys * panel_width + c % panel_width;
+    const float* in = v + head.range.begin * stride + c;
+    for (int32_t key = 0; key < keys; key++) {
+      store(out + int64_t(key) * panel_width, load_first(in + key * stride, n));
+    }
+  }
+  if (round_up(head_size, lanes) < round_up(head_size, panel_width)) {
+    const int32_t c = round_up(head_size, lanes);
+    for (int32_t w = c; w < round_up(head_size, panel_width); w += lanes) {
+      float* out = head.values + int64_t(w / panel_width) * keys * panel_width + w % panel_width;
+      for (int32_t key = 0; key < keys; key++) store(out + int64_t(key) * panel_width, zero());
+    }
+  }
+}
+
+// Scores of keys key_begin .. key_end - 1 into weights e^(score - highest), zero for keys the query does not see and
+// up to the next multiple of panel_width. Returns the sum of the weights.
+float weigh(const Attention& p, float* scores, int32_t query, int32_t head, int32_t key_begin, int32_t key_end) {
+  const int32_t padded = round_up(key_end - key_begin, panel_width);
+  float low = 0, high = float(p.count - 1);
+  if (p.span == Span::causal) high = float(query);
+  if (p.span == Span::window) {
+    low = float(query - p.window);
+    high = float(least(query + p.window, p.count - 1));
+  }
+  const Vec lowest_key = set1(low), highest_key = set1(high);
+  const Vec scale = set1(p.scale);
+  const Vec lowest = set1(-3.4e38f);
+  const Vec steps = set1(float(lanes));
+  Vec keys = add(ramp(), set1(float(key_begin)));
+  Vec best = lowest;
+  if (p.slopes == nullptr) {
+    for (int32_t i = 0; i < padded; i += lanes) {
+      const Vec x = mul(load(scores + i), scale);
+      store(scores + i, x);
+      best = max(best, where_within(keys, lowest_key, highest_key, x, lowest));
+      keys = add(keys, steps);
+    }
+  } else {
+    const Vec slope = set1(p.slopes[head]), at = set1(float(query));
+    for (int32_t i = 0; i < padded; i += lanes) {
+      const Vec x = fnma(slope, abs(sub(keys, at)), mul(load(scores + i), scale));
+      store(scores + i, x);
+      best = max(best, where_within(keys, lowest_key, highest_key, x, lowest));
+      keys = add(keys, steps);
+    }
+  }
+  const Vec highest = set1(largest(best));
+  Vec total = zero();
+  keys = add(ramp(), set1(float(key_begin)));
+  for (int32_t i = 0; i < padded; i += lanes) {
+    const Vec weight = exponential(sub(load(scores + i), highest));
+    const Vec seen = where_within(keys, lowest_key, highest_key, weight, zero());
+    store(scores + i, seen);
+    total = add(total, seen);
+    keys = add(keys, steps);
+  }
+  return sum(total);
+}
+
+void attend(const Attention& p, const PackedHead& packed, int32_t head, int32_t query_begin, int32_t query_end) {
+  const int64_t stride = row_stride((p.heads + 2 * p.kv_heads) * p.head_size);
+  const int64_t out_stride = row_stride(p.heads * p.head_size);
+  const float* q = f32(p.qkv) + p.first_row * stride + int64_t(head) * p.head_size;
+  float* out = f32(p.out) + int64_t(p.out_row) * out_stride + int64_t(head) * p.head_size;
+  const KeyRange range = seen_keys(p, query_begin, query_end);
+  const int32_t first_panel = (range.begin - packed.range.begin) / panel_width;
+  const int32_t panels = round_up(range.end - range.begin, panel_width) / panel_width;
+  const int32_t packed_keys = packed.range.end - packed.range.begin;
+  for (int32_t panel = 0; panel < panels; panel++) {
+    const float* keys = packed.keys + int64_t(first_panel + panel) * p.head_size * panel_width;
+    for (int32_t query = query_begin; query < query_end; query += block_rows) {
+      Block block = {q + query * stride, stride, keys, p.head_size,
+                     packed.scores + (query - query_begin) * packed.score_stride + panel * panel_width,
+                     packed.score_stride, reinterpret_cast<const char*>(keys), 0};
+      multiplies[least(block_rows, query_end - query) - 1](block);
+    }
+  }
+  float inverse[4 * block_rows];
+  for (int32_t query = query_begin; query < query_end; query++) {
+    float* scores = packed.scores + (query - query_begin) * packed.score_stride;
+    inverse[query - query_begin] = 1.0f / weigh(p, scores, query, head, range.begin, range.end);
+  }
+  alignas(64) float sums[block_rows * panel_width];
+  for (int32_t column = 0; column < p.head_size; column += panel_width) {
+    const float* values = packed.values + int64_t(column / panel_width) * packed_keys * panel_width +
+                          int64_t(range.begin - packed.range.begin) * panel_width;
+    for (int32_t query = query_begin; query < query_end; query += block_rows) {
+      const int32_t rows = least(block_rows, query_end - query);
+      Block block = {packed.scores + (query - query_begin) * packed.score_stride, packed.score_stride, values,
+                     range.end - range.begin, sums, panel_width, reinterpret_cast<const char*>(values), 0};
+      multiplies[rows - 1](block);
+      for (int32_t r = 0; r < rows; r++) {
+        const Vec scale = set1(inverse[query - query_begin + r]);
+        for (int32_t c = column; c < least(column + panel_width, p.head_size); c += lanes) {
+          store_first(out + (query + r) * out_stride + c, mul(load(sums + r * panel_width + c - column), scale),
+                      least(lanes, p.head_size - c));
+        }
+      }
+    }
+  }
+}
+
+void attention(const Attention& p, int32_t kv_head, int32_t query_begin, int32_t query_end) {
+  const int64_t stride = row_stride((p.heads + 2 * p.kv_heads) * p.head_size);
+  const float* rows = f32(p.qkv) + p.first_row * stride;
+  const float* k = rows + int64_t(p.heads + kv_head) * p.head_size;
+  const float* v = k + int64_t(p.kv_heads) * p.head_size;
+  PackedHead packed;
+  const int64_t padded = round_up(p.count, 32);
+  packed.keys = f32(p.scratch);
+  packed.values = packed.keys + padded * p.head_size;
+  packed.scores = packed.values + padded * round_up(p.head_size, 32);
+  packed.score_stride = score_stride(p.count);
+  packed.range = seen_keys(p, query_begin, query_end);
+  pack_keys(k, stride, packed, p.head_size);
+  pack_values(v, stride, packed, p.head_size);
+  const int32_t group = p.heads / p.kv_heads;
+  const int32_t step = query_rows(p.count);
+  for (int32_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
+    for (int32_t query = query_begin; query < query_end; query += step) {
+      attend(p, packed, head, query, least(query + step, query_end));
+    }
+  }
+}
+
+// ---- pooling ----
+
+void mean(const float* matrix, int32_t columns, int32_t row_begin, int32_t row_end, float* out) {
+  const int64_t stride = row_stride(columns);
+  const Vec count = set1(float(row_end - row_begin));
+  for (int32_t c = 0; c < columns; c += lanes) {
+    Vec total = zero();
+    for (int32_t m = row_begin; m < row_end; m++) total = add(total, load(matrix + m * stride + c));
+    store_first(out + c, div(total, count), least(lanes, columns - c));
+  }
+}
+
+}  // namespace
+}  // namespace inlay::kernels
