@@ -89,6 +89,9 @@ class Engine {
   // A lone sequence of this many tokens gains from a Team.
   virtual int32_t split_tokens() const = 0;
 
+  // Passes that may run at once, each in its own workspace.
+  virtual int32_t max_passes() const { return INT32_MAX; }
+
   virtual uint64_t weight_bytes() const = 0;
 };
 
