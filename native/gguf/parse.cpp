@@ -20,25 +20,6 @@ constexpr uint64_t min_kv_bytes = 8 + 1 + 4 + 1;           // a key of one byte 
 constexpr uint64_t min_tensor_bytes = 8 + 1 + 4 + 8 + 4 + 8;
 constexpr size_t read_step = size_t{1} << 20;
 
-uint32_t scalar_bytes(ValueType type) {
-  switch (type) {
-    case ValueType::u8:
-    case ValueType::i8:
-    case ValueType::boolean: return 1;
-    case ValueType::u16:
-    case ValueType::i16: return 2;
-    case ValueType::u32:
-    case ValueType::i32:
-    case ValueType::f32: return 4;
-    case ValueType::u64:
-    case ValueType::i64:
-    case ValueType::f64: return 8;
-    case ValueType::string:
-    case ValueType::array: break;
-  }
-  return 0;
-}
-
 bool is_printable_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c < 0x7F; });
 }

@@ -47,22 +47,8 @@ std::optional<double> floating(ValueType type, uint64_t bits) {
   return std::nullopt;
 }
 
-uint32_t element_bytes(ValueType type) {
-  switch (type) {
-    case ValueType::u16:
-    case ValueType::i16: return 2;
-    case ValueType::u32:
-    case ValueType::i32:
-    case ValueType::f32: return 4;
-    case ValueType::u64:
-    case ValueType::i64:
-    case ValueType::f64: return 8;
-    default: return 1;
-  }
-}
-
 uint64_t element_bits(const Value& array, uint64_t index) {
-  const uint32_t bytes = element_bytes(array.element);
+  const uint32_t bytes = scalar_bytes(array.element);
   uint64_t bits = 0;
   std::memcpy(&bits, array.elements + index * bytes, bytes);
   return bits;

@@ -106,4 +106,7 @@ struct BlockSize {
 BlockSize block_size(TensorType type);
 const char* type_name(TensorType type);
 
+// Bytes of one stored value; 0 for strings and arrays.
+uint32_t scalar_bytes(ValueType type);
+
 }  // namespace inlay::gguf

@@ -2,6 +2,25 @@
 
 namespace inlay::gguf {
 
+uint32_t scalar_bytes(ValueType type) {
+  switch (type) {
+    case ValueType::u8:
+    case ValueType::i8:
+    case ValueType::boolean: return 1;
+    case ValueType::u16:
+    case ValueType::i16: return 2;
+    case ValueType::u32:
+    case ValueType::i32:
+    case ValueType::f32: return 4;
+    case ValueType::u64:
+    case ValueType::i64:
+    case ValueType::f64: return 8;
+    case ValueType::string:
+    case ValueType::array: break;
+  }
+  return 0;
+}
+
 // Layouts of ggml's blocks (ggml-common.h): bytes and elements of one block.
 BlockSize block_size(TensorType type) {
   switch (type) {
