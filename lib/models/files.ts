@@ -1,5 +1,5 @@
 import { constants, type Stats } from "node:fs";
-import { access, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InlayError } from "../errors.ts";
 
@@ -8,8 +8,8 @@ const BUSY_TRIES = 5;
 const BUSY_PAUSE = 100;
 
 /**
- * Says where a model file really is, and that it is a regular file this process may read. Never opens it: a fifo
- * would block and a device might not end.
+ * Says where a model file really is, and that it is a regular file this process may read. Never waits on a fifo and
+ * never reads a device.
  *
  * @throws ERR_MODEL_NOT_FOUND, ERR_MODEL_ACCESS, ERR_NAME_INVALID
  */
@@ -19,7 +19,7 @@ export async function checkFile(path: string, name: string): Promise<{ path: str
   if (!stats.isFile()) {
     throw new InlayError("ERR_MODEL_ACCESS", `${unpacked} is ${kindOf(stats)}, not a file. Give the path of a GGUF.`);
   }
-  await patiently(() => access(unpacked, constants.R_OK), unpacked, name);
+  await patiently(() => tryOpening(unpacked), unpacked, name);
   return { path: unpacked, stats };
 }
 
@@ -75,6 +75,12 @@ async function outsideArchive(path: string, name: string): Promise<string> {
     "ERR_MODEL_ACCESS",
     `${name} lies inside the archive ${file}, where native code cannot read it. Unpack it: add the model's folder to asarUnpack in the packager's settings.`,
   );
+}
+
+async function tryOpening(path: string): Promise<void> {
+  // A fifo put there since would block without O_NONBLOCK, which Windows has no need of.
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  await file.close();
 }
 
 async function patiently<T>(operation: () => Promise<T>, path: string, name: string): Promise<T> {

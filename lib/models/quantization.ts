@@ -42,7 +42,7 @@ const PREFERENCE = [
   "IQ1_S",
 ];
 
-const TOKEN = /(?:^|[-._])((?:i?q[1-8](?:_[0-9a-z]+)*)|bf16|f16|f32|fp16|fp32)(?=$|[-.])/gi;
+const TOKEN = /(?:^|[-._])((?:i?q|tq)[1-8]_(?:[01k]|k_(?:xs|s|m|l|xl)|xxs|xs|s|m|nl)|b?f16|f32|fp16|fp32)(?=$|[-.])/gi;
 const SPLIT = /-\d{5}-of-\d{5}\.gguf$/i;
 
 /** The quantisation that a file's name states, such as `Q4_K_M`. */
