@@ -144,8 +144,8 @@ struct Kernels {
   int32_t panel_columns;       // 32 at most, even, divides 32
   bool f16_panels;
 
-  // Bracket any use of the functions below on a thread; they load and release the tile configuration, which other
-  // code on the same thread may want otherwise. They nest not, and may be nullptr.
+  // Bracket any use of `product` and `attention` on a thread: they load and release the tile configuration, which
+  // other code on the same thread may want otherwise. They do not nest, and may be nullptr.
   void (*enter)();
   void (*leave)();
 
