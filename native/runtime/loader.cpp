@@ -8,10 +8,17 @@
 #include <map>
 #include <mutex>
 
-#include "engine/fused/fused.h"
 #include "engine/ggml/ggml_engine.h"
 #include "failure.h"
 #include "gguf/reader.h"
+#if __has_include("engine/fused/fused.h")
+#include "engine/fused/fused.h"
+#else
+namespace inlay {
+static bool fused_supports(const gguf::Reader&) { return false; }
+static std::unique_ptr<Engine> create_fused_engine(std::unique_ptr<gguf::Reader>, const LoadOptions&) { throw Failure(FailureCode::model_unsupported, "not yet"); }
+}
+#endif
 #include "runtime/content_hash.h"
 
 namespace inlay {

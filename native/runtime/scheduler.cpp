@@ -519,6 +519,11 @@ void Scheduler::leader_queued() {
   leaders_coming_++;
 }
 
+void Scheduler::leader_dropped() {
+  std::lock_guard lock(mutex_);
+  leaders_coming_--;
+}
+
 bool Scheduler::wants_leader() {
   std::lock_guard lock(mutex_);
   return !stopping_ && leaders_ + leaders_coming_ < std::min(most_leaders_, wanted_workers() - helpers_busy_);

@@ -64,6 +64,7 @@ class Scheduler {
   // before by the host, which called leader_queued().
   void lead();
   void leader_queued();
+  void leader_dropped();  // one that was queued will not come
   // Whether another leader is worth queueing now.
   bool wants_leader();
 
