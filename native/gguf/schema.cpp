@@ -38,20 +38,16 @@ class SchemaBuilder {
     list.push_back({name, role, std::move(shape), false});
   }
 
-  // Query, key and value as one matrix or as three; biases are optional in either form.
-  void attention_inputs(const std::string& block) {
+  // Query, key and value as one matrix or as three.
+  void attention_inputs(uint64_t layer) {
     const uint64_t q = h.heads * h.head_size, kv = h.kv_heads * h.head_size;
-    if (file.tensor(block + "attn_qkv.weight") != nullptr) {
-      need(block + "attn_qkv.weight", Role::matrix, {h.width, q + 2 * kv});
-      may(block + "attn_qkv.bias", Role::vector, {q + 2 * kv});
+    if (file.tensor(block(layer) + "attn_qkv.weight") != nullptr) {
+      linear(layer, "attn_qkv", h.width, q + 2 * kv);
       return;
     }
-    need(block + "attn_q.weight", Role::matrix, {h.width, q});
-    need(block + "attn_k.weight", Role::matrix, {h.width, kv});
-    need(block + "attn_v.weight", Role::matrix, {h.width, kv});
-    may(block + "attn_q.bias", Role::vector, {q});
-    may(block + "attn_k.bias", Role::vector, {kv});
-    may(block + "attn_v.bias", Role::vector, {kv});
+    linear(layer, "attn_q", h.width, q);
+    linear(layer, "attn_k", h.width, kv);
+    linear(layer, "attn_v", h.width, kv);
   }
 
   void norm(const std::string& name) {
@@ -59,9 +55,13 @@ class SchemaBuilder {
     need(name + ".bias", Role::vector, {h.width});
   }
 
-  void linear(const std::string& name, uint64_t in, uint64_t out) {
-    need(name + ".weight", Role::matrix, {in, out});
-    may(name + ".bias", Role::vector, {out});
+  static std::string block(uint64_t layer) { return "blk." + std::to_string(layer) + "."; }
+
+  // A bias is there in every layer or in none.
+  void linear(uint64_t layer, const std::string& name, uint64_t in, uint64_t out) {
+    need(block(layer) + name + ".weight", Role::matrix, {in, out});
+    const bool biased = file.tensor("blk.0." + name + ".bias") != nullptr;
+    list.push_back({block(layer) + name + ".bias", Role::vector, {out}, biased});
   }
 
   void bert_family(std::string_view name) {
@@ -72,77 +72,73 @@ class SchemaBuilder {
     may("cls.weight", Role::matrix, {h.width, jina ? 1 : h.width});
     may("cls.bias", Role::vector, {jina ? 1 : h.width});
     for (uint64_t i = 0; i < h.layers; i++) {
-      const std::string block = "blk." + std::to_string(i) + ".";
-      attention_inputs(block);
-      linear(block + "attn_output", h.width, h.width);
-      norm(block + "attn_output_norm");
-      norm(block + "layer_output_norm");
+      attention_inputs(i);
+      linear(i, "attn_output", h.width, h.width);
+      norm(block(i) + "attn_output_norm");
+      norm(block(i) + "layer_output_norm");
       if (jina) {
-        jina_block(block);
+        jina_block(i);
       } else if (h.experts_every > 0 && i % h.experts_every == 1) {
-        need(block + "ffn_gate_inp.weight", Role::matrix, {h.width, h.experts});
-        need(block + "ffn_up_exps.weight", Role::matrix, {h.width, h.ffn, h.experts});
-        need(block + "ffn_down_exps.weight", Role::matrix, {h.ffn, h.width, h.experts});
+        need(block(i) + "ffn_gate_inp.weight", Role::matrix, {h.width, h.experts});
+        need(block(i) + "ffn_up_exps.weight", Role::matrix, {h.width, h.ffn, h.experts});
+        need(block(i) + "ffn_down_exps.weight", Role::matrix, {h.ffn, h.width, h.experts});
       } else {
-        linear(block + "ffn_up", h.width, h.ffn);
-        linear(block + "ffn_down", h.ffn, h.width);
-        if (name == "nomic-bert") need(block + "ffn_gate.weight", Role::matrix, {h.width, h.ffn});
+        linear(i, "ffn_up", h.width, h.ffn);
+        linear(i, "ffn_down", h.ffn, h.width);
+        if (name == "nomic-bert") need(block(i) + "ffn_gate.weight", Role::matrix, {h.width, h.ffn});
       }
     }
   }
 
   // Optional norms come as a weight and its bias or not at all; `ffn_up` may hold the gate as its second half.
-  void jina_block(const std::string& block) {
+  void jina_block(uint64_t layer) {
+    const std::string start = block(layer);
     for (const char* optional : {"attn_q_norm", "attn_k_norm", "attn_norm_2"}) {
-      if (file.tensor(block + optional + ".weight") == nullptr && file.tensor(block + optional + ".bias") == nullptr) {
-        continue;
-      }
-      norm(block + optional);
+      const bool there = file.tensor(start + optional + ".weight") || file.tensor(start + optional + ".bias");
+      if (there) norm(start + optional);
     }
-    const Tensor* up = file.tensor(block + "ffn_up.weight");
-    const bool gate = file.tensor(block + "ffn_gate.weight") != nullptr;
+    const Tensor* up = file.tensor(start + "ffn_up.weight");
+    const bool gate = file.tensor(start + "ffn_gate.weight") != nullptr;
     const bool joined = !gate && up != nullptr && up->ne[1] == 2 * h.ffn;
-    if (gate) need(block + "ffn_gate.weight", Role::matrix, {h.width, h.ffn});
-    linear(block + "ffn_up", h.width, joined ? 2 * h.ffn : h.ffn);
-    linear(block + "ffn_down", h.ffn, h.width);
+    if (gate) need(start + "ffn_gate.weight", Role::matrix, {h.width, h.ffn});
+    linear(layer, "ffn_up", h.width, joined ? 2 * h.ffn : h.ffn);
+    linear(layer, "ffn_down", h.ffn, h.width);
   }
 
   void modern_bert() {
     need("token_embd_norm.weight", Role::vector, {h.width});
     need("output_norm.weight", Role::vector, {h.width});
     for (uint64_t i = 0; i < h.layers; i++) {
-      const std::string block = "blk." + std::to_string(i) + ".";
-      list.push_back({block + "attn_norm.weight", Role::vector, {h.width}, i > 0});
-      need(block + "attn_qkv.weight", Role::matrix, {h.width, 3 * h.width});
-      need(block + "attn_output.weight", Role::matrix, {h.width, h.width});
-      need(block + "ffn_norm.weight", Role::vector, {h.width});
-      need(block + "ffn_up.weight", Role::matrix, {h.width, 2 * h.ffn});
-      need(block + "ffn_down.weight", Role::matrix, {h.ffn, h.width});
+      list.push_back({block(i) + "attn_norm.weight", Role::vector, {h.width}, i > 0});
+      need(block(i) + "attn_qkv.weight", Role::matrix, {h.width, 3 * h.width});
+      need(block(i) + "attn_output.weight", Role::matrix, {h.width, h.width});
+      need(block(i) + "ffn_norm.weight", Role::vector, {h.width});
+      need(block(i) + "ffn_up.weight", Role::matrix, {h.width, 2 * h.ffn});
+      need(block(i) + "ffn_down.weight", Role::matrix, {h.ffn, h.width});
     }
   }
 
-  void gated_ffn(const std::string& block) {
-    need(block + "ffn_norm.weight", Role::vector, {h.width});
-    need(block + "ffn_gate.weight", Role::matrix, {h.width, h.ffn});
-    need(block + "ffn_up.weight", Role::matrix, {h.width, h.ffn});
-    need(block + "ffn_down.weight", Role::matrix, {h.ffn, h.width});
+  void gated_ffn(uint64_t i) {
+    need(block(i) + "ffn_norm.weight", Role::vector, {h.width});
+    need(block(i) + "ffn_gate.weight", Role::matrix, {h.width, h.ffn});
+    need(block(i) + "ffn_up.weight", Role::matrix, {h.width, h.ffn});
+    need(block(i) + "ffn_down.weight", Role::matrix, {h.ffn, h.width});
   }
 
-  void query_and_key_norms(const std::string& block) {
-    need(block + "attn_q_norm.weight", Role::vector, {h.head_size});
-    need(block + "attn_k_norm.weight", Role::vector, {h.head_size});
+  void query_and_key_norms(uint64_t i) {
+    need(block(i) + "attn_q_norm.weight", Role::vector, {h.head_size});
+    need(block(i) + "attn_k_norm.weight", Role::vector, {h.head_size});
   }
 
   void pre_norm_decoder(bool qwen3) {
     need("output_norm.weight", Role::vector, {h.width});
     if (qwen3) may("output.weight", Role::matrix, {h.width, tokens});
     for (uint64_t i = 0; i < h.layers; i++) {
-      const std::string block = "blk." + std::to_string(i) + ".";
-      need(block + "attn_norm.weight", Role::vector, {h.width});
-      attention_inputs(block);
-      need(block + "attn_output.weight", Role::matrix, {h.heads * h.head_size, h.width});
-      if (qwen3) query_and_key_norms(block);
-      gated_ffn(block);
+      need(block(i) + "attn_norm.weight", Role::vector, {h.width});
+      attention_inputs(i);
+      need(block(i) + "attn_output.weight", Role::matrix, {h.heads * h.head_size, h.width});
+      if (qwen3) query_and_key_norms(i);
+      gated_ffn(i);
     }
   }
 
@@ -154,14 +150,13 @@ class SchemaBuilder {
       need("dense_3.weight", Role::matrix, {h.dense_3_in, h.width});
     }
     for (uint64_t i = 0; i < h.layers; i++) {
-      const std::string block = "blk." + std::to_string(i) + ".";
-      need(block + "attn_norm.weight", Role::vector, {h.width});
-      attention_inputs(block);
-      need(block + "attn_output.weight", Role::matrix, {h.heads * h.head_size, h.width});
-      query_and_key_norms(block);
-      need(block + "post_attention_norm.weight", Role::vector, {h.width});
-      gated_ffn(block);
-      need(block + "post_ffw_norm.weight", Role::vector, {h.width});
+      need(block(i) + "attn_norm.weight", Role::vector, {h.width});
+      attention_inputs(i);
+      need(block(i) + "attn_output.weight", Role::matrix, {h.heads * h.head_size, h.width});
+      query_and_key_norms(i);
+      need(block(i) + "post_attention_norm.weight", Role::vector, {h.width});
+      gated_ffn(i);
+      need(block(i) + "post_ffw_norm.weight", Role::vector, {h.width});
     }
   }
 

@@ -25,6 +25,10 @@ constexpr std::string_view bounded_pre[] = {
     "falcon", "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2",
 };
 
+// Those whose texts start with BOS unless the file says otherwise.
+constexpr std::string_view bos_pre[] = {"llama3",    "llama-v3", "llama-bpe", "falcon3",     "falcon-h1",
+                                        "pixtral",   "midm-2.0", "lfm2",      "jina-v5-nano"};
+
 // The rest of those llama.cpp knows.
 constexpr std::string_view unbounded_pre[] = {
     "minicpm5", "deepseek-llm", "deepseek-coder", "deepseek-v3", "spark2_5", "youtu", "jais-2", "sarvam-moe",
@@ -195,7 +199,9 @@ class VocabularyChecker {
                              "normalizer.strip_accents"}) {
       flag(name, false);
     }
-    const bool add_bos = flag("add_bos_token", false), add_eos = flag("add_eos_token", false);
+    const bool bos_by_default =
+        model == Model::byte_bpe && contains(bos_pre, file.string("tokenizer.ggml.pre").value_or(""));
+    const bool add_bos = flag("add_bos_token", bos_by_default), add_eos = flag("add_eos_token", false);
     const bool add_sep = flag("add_sep_token", false);
     switch (model) {
       case Model::word_piece:
