@@ -32,10 +32,9 @@ struct Vocabulary {
   int32_t special(std::string_view key, int32_t otherwise) const;
   bool flag(std::string_view key, bool otherwise) const;
 
-  // Types by which a token may be a piece of ordinary text.
-  bool is_piece(size_t id) const {
-    return types[id] == TokenType::normal || types[id] == TokenType::user_defined || types[id] == TokenType::unused;
-  }
+  // Whether ordinary text may become this token. User-defined tokens are found before (AddedTokens), and files are
+  // padded to a round number of tokens with unused ones.
+  bool is_piece(size_t id) const { return types[id] == TokenType::normal && !tokens[id].empty(); }
 };
 
 }  // namespace inlay

@@ -82,7 +82,6 @@ const UNKNOWN = 2;
 const USER_DEFINED = 4;
 const UNUSED = 5;
 const NORMAL = 1;
-const BYTE = 6;
 
 const QWEN2_SPLIT =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
@@ -109,14 +108,15 @@ export function tokenizerJson(metadata: Metadata, options: { parseSpecial?: bool
     if (type === USER_DEFINED) add(id, false);
     else if (options.parseSpecial && (type === CONTROL || type === UNKNOWN)) add(id, true);
   });
+  const texts = reachable(tokens, types, options.parseSpecial ?? false);
   const parts =
     model === "bert"
-      ? wordPiece(tokens, types, get)
+      ? wordPiece(tokens, get)
       : model === "t5"
-        ? unigram(tokens, types, get)
+        ? unigram(texts, get)
         : model === "gpt2"
-          ? byteBpe(tokens, types, get)
-          : sentencePieceBpe(tokens, types, get);
+          ? byteBpe(texts, get)
+          : sentencePieceBpe(texts, types, get);
   return {
     version: "1.0",
     truncation: null,
@@ -131,17 +131,20 @@ export function tokenizerJson(metadata: Metadata, options: { parseSpecial?: bool
 type Get = (key: string) => unknown;
 type Parts = Pick<TokenizerJson, "normalizer" | "pre_tokenizer" | "model">;
 
-/** A text that stands in no input, for tokens that ordinary text must not become. */
-const hidden = (id: number) => `\u{10ffff}${id}`;
+/** The tokens' texts, with one that stands in no input for those that ordinary text must not become. */
+function reachable(tokens: string[], types: number[], parseSpecial: boolean): string[] {
+  return tokens.map((token, id) => {
+    const special = types[id] === CONTROL || types[id] === UNKNOWN;
+    return types[id] === UNUSED || (special && !parseSpecial) ? `\u{10ffff}${id}` : token;
+  });
+}
 
-function wordPiece(tokens: string[], types: number[], get: Get): Parts {
+function wordPiece(tokens: string[], get: Get): Parts {
   const vocab: Record<string, number> = {};
   tokens.forEach((token, id) => {
     const word = token.startsWith("\u2581") && token.length > 1;
-    if (types[id] === NORMAL) vocab[word ? token.slice(1) : /^\[.+\]$/.test(token) ? token : `##${token}`] = id;
+    vocab[word ? token.slice(1) : /^\[.+\]$/.test(token) ? token : `##${token}`] = id;
   });
-  const unknown = get("unknown_token_id") as number;
-  vocab["[UNK]"] = unknown;
   const lowercase = (get("normalizer.lowercase") as boolean | undefined) ?? true;
   return {
     normalizer: {
@@ -162,9 +165,9 @@ function wordPiece(tokens: string[], types: number[], get: Get): Parts {
   };
 }
 
-function unigram(tokens: string[], types: number[], get: Get): Parts {
+function unigram(tokens: string[], get: Get): Parts {
   const scores = get("scores") as number[];
-  const pieces = tokens.map((token, id) => [types[id] === NORMAL ? token : hidden(id), scores[id]!] as const);
+  const pieces = tokens.map((token, id) => [token, scores[id]!] as const);
   return {
     // The charsmap is applied by the caller (see Charsmap): implementations differ from SentencePiece in it.
     normalizer: null,
@@ -179,12 +182,9 @@ function unigram(tokens: string[], types: number[], get: Get): Parts {
   };
 }
 
-function byteBpe(tokens: string[], types: number[], get: Get): Parts {
+function byteBpe(tokens: string[], get: Get): Parts {
   const pre = get("pre");
-  const vocab: Record<string, number> = {};
-  tokens.forEach((token, id) => {
-    vocab[types[id] === NORMAL ? token : hidden(id)] = id;
-  });
+  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
   const byteLevel = (useRegex: boolean) => ({
     type: "ByteLevel",
     add_prefix_space: false,
@@ -198,7 +198,7 @@ function byteBpe(tokens: string[], types: number[], get: Get): Parts {
       byteLevel(false),
     ],
   });
-  const composed = pre === "qwen2" || pre === "modern-bert" || pre === "olmo" || pre === undefined;
+  const composed = ["qwen2", "modern-bert", "mpt", "olmo"].includes(pre as string);
   return {
     normalizer: composed ? { type: "NFC" } : null,
     pre_tokenizer: pre === "qwen2" ? split(QWEN2_SPLIT) : pre === "llama-bpe" ? split(LLAMA3_SPLIT) : byteLevel(true),
@@ -219,13 +219,10 @@ function byteBpe(tokens: string[], types: number[], get: Get): Parts {
 
 function sentencePieceBpe(tokens: string[], types: number[], get: Get): Parts {
   const scores = get("scores") as number[];
-  const vocab: Record<string, number> = {};
+  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
   const pieces = new Map<string, number>();
   tokens.forEach((token, id) => {
-    const type = types[id]!;
-    const piece = type === NORMAL || type === UNUSED;
-    vocab[piece || type === BYTE || type === UNKNOWN ? token : hidden(id)] = id;
-    if (piece) pieces.set(token, id);
+    if (types[id] === NORMAL) pieces.set(token, id);
   });
   // Every way to cut a piece in two pieces is a merge; the score of what it makes says which comes first.
   const merges: { left: string; right: string; score: number }[] = [];
