@@ -1,5 +1,5 @@
 import { constants, type Stats } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { open, rename, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InlayError } from "../errors.ts";
 
@@ -32,6 +32,11 @@ export async function isRegularFile(path: string): Promise<boolean> {
   }
 }
 
+/** A rename that waits for a virus scanner to let go (Windows). */
+export async function renamePatiently(from: string, to: string): Promise<void> {
+  await patiently(() => rename(from, to), to, to, ["EBUSY", "EACCES", "EPERM"]);
+}
+
 /** The coded error for a failed file operation; the system's own error is its `cause`. */
 export function fileError(cause: unknown, path: string, name: string = path): InlayError {
   const asked = name === path ? "" : ` (for ${JSON.stringify(name)})`;
@@ -58,6 +63,8 @@ export function fileError(cause: unknown, path: string, name: string = path): In
     case "ENOSPC":
     case "EDQUOT":
       return new InlayError("ERR_DISK_FULL", `The disk is full at ${path}. Free some space and try again.`, { cause });
+    case "EFBIG":
+      return new InlayError("ERR_DISK_FULL", `The file system at ${path} takes no file of this size.`, { cause });
     default:
       return new InlayError("ERR_MODEL_ACCESS", `${path}${asked} cannot be read: ${message}.`, { cause });
   }
@@ -83,12 +90,18 @@ async function tryOpening(path: string): Promise<void> {
   await file.close();
 }
 
-async function patiently<T>(operation: () => Promise<T>, path: string, name: string): Promise<T> {
+async function patiently<T>(
+  operation: () => Promise<T>,
+  path: string,
+  name: string,
+  passing: readonly string[] = ["EBUSY"],
+): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await operation();
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EBUSY" || attempt === BUSY_TRIES) {
+      const passes = passing.includes((error as NodeJS.ErrnoException).code ?? "");
+      if (!passes || attempt === BUSY_TRIES) {
         throw fileError(error, path, name);
       }
       await sleep(BUSY_PAUSE);

@@ -19,9 +19,13 @@ const MAX_DEPTH = 8;
  * Hugging Face share. Of a cache the wanted revision's snapshot goes first, then, where no revision was asked for, the
  * newest that has the file.
  */
-export async function findHuggingFace(name: string, reference: HubReference): Promise<ResolvedModel | undefined> {
+export async function findHuggingFace(
+  name: string,
+  reference: HubReference,
+  caches = hubCaches().map(({ path }) => path),
+): Promise<ResolvedModel | undefined> {
   let refusal: InlayError | undefined;
-  for (const { path: cache } of hubCaches()) {
+  for (const cache of caches) {
     for (const snapshot of await snapshotsOf(cache, reference)) {
       const file = await fileIn(snapshot, reference).catch((error: InlayError) => {
         refusal ??= error;
@@ -89,6 +93,15 @@ export function ownHubCache(): string {
 /** `models--owner--repo`, the folder of a repository in a cache. */
 export function repositoryFolder(cache: string, repo: string): string {
   return join(cache, `models--${repo.replace("/", "--")}`);
+}
+
+/** Which cache holds a blob whole: this package's own or the shared one. */
+export async function blobIn(repo: string, sha256: string, size: number): Promise<"own" | "shared" | undefined> {
+  for (const { path: cache } of hubCaches()) {
+    const stats = await stat(join(repositoryFolder(cache, repo), "blobs", sha256)).catch(() => undefined);
+    if (stats?.isFile() && stats.size === size) return cache === ownHubCache() ? "own" : "shared";
+  }
+  return undefined;
 }
 
 /** Where the tools of Hugging Face keep their token. */

@@ -53,3 +53,42 @@ export interface SearchedPlace {
   /** What sets this place, or what is wrong with it. */
   detail?: string;
 }
+
+export interface PullProgress {
+  /** The file's path in its repository, or its URL. */
+  file: string;
+  phase: "download" | "verify";
+  /** Bytes, those of earlier attempts included. */
+  completed: number;
+  total: number;
+}
+
+export interface PullOptions {
+  signal?: AbortSignal;
+  onProgress?(progress: PullProgress): void;
+  /** Address of the hub or a mirror; default `HF_ENDPOINT`, else the Hugging Face hub. */
+  endpoint?: string;
+  /** Default `HF_TOKEN`, else the file that Hugging Face's tools keep. Goes to the endpoint alone. */
+  token?: string;
+  /** Fetch again what is here already. */
+  force?: boolean;
+}
+
+export interface VerifiedModel {
+  name: string;
+  path: string;
+  /** Of the file as it is. */
+  sha256: string;
+  /** What the source says it should be. */
+  expected?: string;
+  /** `unvouched`: the source says nothing. */
+  state: "right" | "wrong" | "unvouched";
+}
+
+export interface RemovedModel {
+  name: string;
+  /** Files and links that are gone. */
+  paths: string[];
+  /** Bytes that this freed. */
+  bytes: number;
+}

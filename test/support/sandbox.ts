@@ -18,11 +18,14 @@ const VARIABLES = [
   "HF_TOKEN_PATH",
   "HUGGING_FACE_HUB_TOKEN",
   "HF_HUB_OFFLINE",
+  "HF_HUB_DOWNLOAD_TIMEOUT",
   "HTTP_PROXY",
   "HTTPS_PROXY",
+  "ALL_PROXY",
   "NO_PROXY",
   "http_proxy",
   "https_proxy",
+  "all_proxy",
   "no_proxy",
 ];
 

@@ -1,0 +1,192 @@
+import { createHash, randomInt } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { cacheFolder } from "./environment.ts";
+import { renamePatiently } from "./files.ts";
+import { Intervals } from "./intervals.ts";
+
+/** How often what has arrived is made safe against a power cut, in ms. */
+const CHECKPOINT = 500;
+/** A partial file that nobody continued for so long is removed, in ms. */
+const ABANDONED = 7 * 24 * 3600_000;
+const HOST = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+const NAME = /^([0-9a-f]{64})\.([0-9a-f]{8})-(\d+)-\d+\.partial$/;
+
+/**
+ * A file on its way, in a folder of its own beside the caches: nothing there is ever taken for a model. Its name
+ * says which process writes to it, so that two may fetch the same file and the next one continues what a dead one
+ * left.
+ */
+export class PartialFile {
+  readonly path: string;
+  readonly size: number;
+  #file: FileHandle;
+  #done: Intervals;
+  #saved = Date.now();
+  #saving: Promise<void> = Promise.resolve();
+
+  private constructor(path: string, size: number, file: FileHandle, done: Intervals) {
+    this.path = path;
+    this.size = size;
+    this.#file = file;
+    this.#done = done;
+  }
+
+  /** Takes over what a dead process left of this file, or begins a new one. */
+  static async open(sha256: string, size: number): Promise<PartialFile> {
+    const folder = partialFolder();
+    await mkdir(folder, { recursive: true });
+    const path = join(folder, `${sha256}.${HOST}-${process.pid}-${randomInt(2 ** 47)}.partial`);
+    const done = await adopt(folder, sha256, path, size);
+    const file = await open(path, done === undefined ? "w+" : "r+");
+    return new PartialFile(path, size, file, done ?? new Intervals());
+  }
+
+  /** Bytes that have arrived. */
+  get completed(): number {
+    return this.#done.total;
+  }
+
+  missing(): [number, number][] {
+    return this.#done.missingUpTo(this.size);
+  }
+
+  async write(chunk: Uint8Array, position: number): Promise<void> {
+    for (let written = 0; written < chunk.length; ) {
+      const { bytesWritten } = await this.#file.write(chunk, written, chunk.length - written, position + written);
+      written += bytesWritten;
+    }
+    this.#done.add(position, position + chunk.length);
+    if (Date.now() - this.#saved >= CHECKPOINT) await this.save();
+  }
+
+  /** Notes what has arrived, once it is on the disk. */
+  save(): Promise<void> {
+    this.#saved = Date.now();
+    const step = async () => {
+      const done = this.#done.toJSON();
+      await this.#file.datasync();
+      await writeFile(`${this.path}.json.new`, JSON.stringify({ size: this.size, done }));
+      await rename(`${this.path}.json.new`, `${this.path}.json`);
+    };
+    this.#saving = this.#saving.then(step, step);
+    return this.#saving;
+  }
+
+  /** Forgets everything that has arrived. */
+  async restart(): Promise<void> {
+    this.#done = new Intervals();
+    await this.#file.truncate(0);
+    await this.save();
+  }
+
+  async sha256(signal?: AbortSignal, onProgress?: (bytes: number) => void): Promise<string> {
+    return hashOf(this.#file, signal, onProgress);
+  }
+
+  /** Moves the finished file to its place, which shows it whole or not at all, even after a power cut. */
+  async moveTo(path: string): Promise<void> {
+    await this.#file.sync();
+    await this.#file.close();
+    await renamePatiently(this.path, path);
+    await syncFolder(dirname(path));
+    await rm(`${this.path}.json`, { force: true });
+  }
+
+  /** Keeps what has arrived for the next attempt. */
+  async keep(): Promise<void> {
+    await this.save().catch(() => undefined);
+    await this.#file.close().catch(() => undefined);
+    // Under this process's number the next attempt of this same process would take it for being written to.
+    const ownerless = this.path.replace(/-\d+-(\d+\.partial)$/, "-0-$1");
+    await rename(`${this.path}.json`, `${ownerless}.json`).catch(() => undefined);
+    await rename(this.path, ownerless).catch(() => undefined);
+  }
+
+  async remove(): Promise<void> {
+    await this.#saving.catch(() => undefined);
+    await this.#file.close().catch(() => undefined);
+    for (const suffix of ["", ".json", ".json.new"]) await rm(this.path + suffix, { force: true });
+  }
+}
+
+/** SHA-256 of an open file, in lower-case hex. */
+export async function hashOf(
+  file: FileHandle,
+  signal?: AbortSignal,
+  onProgress?: (bytes: number) => void,
+): Promise<string> {
+  const hash = createHash("sha256");
+  const buffer = Buffer.alloc(1 << 20);
+  for (let position = 0; ; ) {
+    signal?.throwIfAborted();
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+    if (bytesRead === 0) return hash.digest("hex");
+    hash.update(buffer.subarray(0, bytesRead));
+    position += bytesRead;
+    onProgress?.(position);
+  }
+}
+
+/** Makes a rename in a folder last through a power cut, where the system lets folders be opened. */
+export async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const folder = await open(path, "r");
+  await folder.sync().finally(() => folder.close());
+}
+
+/** Removes what dead processes left of a file that is complete now, and whatever nobody continued for a week. */
+export async function sweepPartialFiles(sha256: string): Promise<void> {
+  const folder = partialFolder();
+  for (const entry of await readdir(folder).catch(() => [])) {
+    const path = join(folder, entry);
+    const [, hash, host, pid] = NAME.exec(entry.replace(/\.json(\.new)?$/, "")) ?? [];
+    const finished = hash === sha256 && host === HOST && !isAlive(Number(pid));
+    const { mtimeMs } = (await stat(path).catch(() => undefined)) ?? { mtimeMs: Date.now() };
+    if (finished || Date.now() - mtimeMs > ABANDONED) await rm(path, { force: true });
+  }
+}
+
+export function partialFolder(): string {
+  return join(cacheFolder(), "partial");
+}
+
+/** Renames a dead process's file to ours; of two processes that try, one succeeds. */
+async function adopt(folder: string, sha256: string, path: string, size: number): Promise<Intervals | undefined> {
+  for (const entry of await readdir(folder)) {
+    const [, hash, host, pid] = NAME.exec(entry) ?? [];
+    if (hash !== sha256 || host !== HOST || isAlive(Number(pid))) continue;
+    const found = join(folder, entry);
+    try {
+      await rename(found, path);
+    } catch {
+      continue;
+    }
+    const done = await readState(`${found}.json`, size);
+    await rename(`${found}.json`, `${path}.json`).catch(() => undefined);
+    await rm(`${found}.json.new`, { force: true });
+    if (done !== undefined) return done;
+    await rm(path, { force: true });
+  }
+  return undefined;
+}
+
+async function readState(path: string, size: number): Promise<Intervals | undefined> {
+  try {
+    const state = JSON.parse(await readFile(path, "utf8"));
+    return state.size === size ? Intervals.from(state.done, size) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
