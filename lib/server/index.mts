@@ -1,0 +1,2 @@
+export type { InlayServer, Limits, Place, ServerOptions } from "./index.ts";
+export { createServer, fetch } from "./index.ts";
