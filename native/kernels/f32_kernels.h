@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/kernels.h"
+#include "kernels/vec_rows.h"
 
 // The kernels of the f32_rows layout over the vectors of one instruction set. The file of that set includes first
 // vec_<set>.h (Vec, lanes, panel_vectors, block_rows and the operations), then vec_math.h, then this, and defines a
@@ -16,16 +17,8 @@
 namespace inlay::kernels {
 namespace {
 
-#define INLAY_INLINE inline __attribute__((always_inline))
-
 constexpr int32_t panel_width = panel_vectors * lanes;
 static_assert(32 % panel_width == 0 && panel_vectors % 2 == 0, "a gated panel splits between vectors");
-
-INLAY_INLINE const float* f32(const void* matrix) { return static_cast<const float*>(matrix); }
-INLAY_INLINE float* f32(void* matrix) { return static_cast<float*>(matrix); }
-INLAY_INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-INLAY_INLINE int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
-INLAY_INLINE int32_t round_up(int32_t n, int32_t to) { return (n + to - 1) / to * to; }
 
 // ---- products ----
 
@@ -166,12 +159,6 @@ void finish(const Product& p, int32_t panel, int32_t row, int32_t rows, const fl
   }
 }
 
-void widen_f16(const uint16_t* in, float* out, int64_t count) {
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) store(out + i, load_halves(in + i));
-  for (; i < count; i++) out[i] = widen_half(in[i]);
-}
-
 void product(const Product& p, int32_t row_begin, int32_t row_end, int32_t panel_begin, int32_t panel_end) {
   const int32_t blocks = (row_end - row_begin + block_rows - 1) / block_rows;
   if (blocks <= 0) return;
@@ -227,51 +214,15 @@ void pack_f16(const uint16_t* rows, int32_t stride, int32_t depth, void* panel) 
   }
 }
 
-// ---- norms ----
-
-// Sums over a row run in four vectors, column c in vector c / lanes % 4, which are added pairwise at the end.
-template <typename Term>
-INLAY_INLINE float row_sum(const float* row, int32_t columns, Term term) {
-  Vec sums[4] = {zero(), zero(), zero(), zero()};
-  int32_t c = 0;
-  for (; c + 4 * lanes <= columns; c += 4 * lanes) {
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) sums[v] = add(sums[v], term(load(row + c + v * lanes)));
-  }
-  for (int v = 0; c < columns; v++, c += lanes) {
-    const int32_t n = least(lanes, columns - c);
-    sums[v] = add(sums[v], keep_first(term(load_first(row + c, n)), n));
-  }
-  return sum(add(add(sums[0], sums[1]), add(sums[2], sums[3])));
-}
-
-INLAY_INLINE float inverse_root(float mean_square, float epsilon) {
-  return 1.0f / __builtin_sqrtf(mean_square + epsilon);
-}
+// ---- rows ----
 
 void norm(const Norm& p, int32_t row_begin, int32_t row_end) {
   const int64_t stride = row_stride(p.columns);
-  const int32_t padded = padded_columns(p.columns);
-  for (int32_t m = row_begin; m < row_end; m++) {
-    const float* in = p.in + m * stride;
-    float* out = p.out == nullptr ? nullptr : p.out + m * stride;
-    float* activation = p.activation == nullptr ? nullptr : f32(p.activation) + m * stride;
-    float center = 0;
-    if (p.kind == NormKind::layer) center = row_sum(in, p.columns, [](Vec x) { return x; }) / float(p.columns);
-    const Vec mean = set1(center);
-    const float squares = row_sum(in, p.columns, [mean](Vec x) {
-      const Vec d = sub(x, mean);
-      return mul(d, d);
-    });
-    const Vec scale = set1(inverse_root(squares / float(p.columns), p.epsilon));
-    for (int32_t c = 0; c < padded; c += lanes) {
-      const Vec shift = p.bias == nullptr ? zero() : load(p.bias + c);
-      Vec y = fma(mul(sub(load(in + c), mean), scale), load(p.weight + c), shift);
-      if (p.add) y = add(load(out + c), y);
-      if (out != nullptr) store(out + c, y);
-      if (activation != nullptr) store(activation + c, y);
-    }
-  }
+  norm_rows(p, row_begin, row_end, [&p, stride](int32_t m, int32_t c, const Vec(&y)[32 / lanes]) {
+    float* activation = f32(p.activation) + m * stride + c;
+#pragma GCC unroll 8
+    for (int v = 0; v < 32 / lanes; v++) store(activation + v * lanes, y[v]);
+  });
 }
 
 void convert(const float* in, void* activation, int32_t columns, int32_t row_begin, int32_t row_end) {
@@ -280,46 +231,11 @@ void convert(const float* in, void* activation, int32_t columns, int32_t row_beg
                    uint64_t(row_end - row_begin) * uint64_t(stride) * sizeof(float));
 }
 
-// ---- heads ----
-
-void norm_head(float* head, int32_t size, const float* weight, float epsilon) {
-  const float squares = row_sum(head, size, [](Vec x) { return mul(x, x); });
-  const Vec scale = set1(inverse_root(squares / float(size), epsilon));
-  for (int32_t i = 0; i < size; i += lanes) {
-    const int32_t n = least(lanes, size - i);
-    store_first(head + i, mul(mul(load_first(head + i, n), scale), load(weight + i)), n);
-  }
-}
-
-void rotate_halves(float* head, const float* cosines, const float* sines, int32_t half) {
-  for (int32_t i = 0; i < half; i += lanes) {
-    const int32_t n = least(lanes, half - i);
-    const Vec x = load_first(head + i, n), y = load_first(head + half + i, n);
-    const Vec cosine = load_first(cosines + i, n), sine = load_first(sines + i, n);
-    store_first(head + i, fnma(y, sine, mul(x, cosine)), n);
-    store_first(head + half + i, fma(x, sine, mul(y, cosine)), n);
-  }
-}
-
-void rotate_adjacent(float* head, const float* cosines, const float* sines, int32_t half) {
-  for (int32_t i = 0; i < half; i++) {
-    const float x = head[2 * i], y = head[2 * i + 1];
-    head[2 * i] = __builtin_fmaf(-y, sines[i], x * cosines[i]);
-    head[2 * i + 1] = __builtin_fmaf(x, sines[i], y * cosines[i]);
-  }
-}
-
 void heads(const HeadPass& p, int32_t row_begin, int32_t row_end) {
   const int64_t stride = row_stride(p.columns);
-  const int32_t half = p.rotated / 2;
   for (int32_t m = row_begin; m < row_end; m++) {
     float* head = f32(p.activation) + m * stride + p.first_column;
-    const float* cosines = p.rotation == Rotation::none ? nullptr : p.rotations + int64_t(p.positions[m]) * p.rotated;
-    for (int32_t h = 0; h < p.heads; h++, head += p.head_size) {
-      if (p.norm_weight != nullptr) norm_head(head, p.head_size, p.norm_weight, p.epsilon);
-      if (p.rotation == Rotation::halves) rotate_halves(head, cosines, cosines + half, half);
-      if (p.rotation == Rotation::adjacent) rotate_adjacent(head, cosines, cosines + half, half);
-    }
+    for (int32_t h = 0; h < p.heads; h++) pass_head(p, head + h * p.head_size, row_rotations(p, m));
   }
 }
 
@@ -339,22 +255,6 @@ uint64_t attention_scratch(int32_t head_size, int32_t count) {
   const uint64_t values = keys * uint64_t(head_size) + keys * uint64_t(round_up(head_size, 32)) +
                           uint64_t(query_rows(count)) * uint64_t(score_stride(count));
   return values * sizeof(float);
-}
-
-// Keys a call reads, from a multiple of panel_width on so that a key's place in its panel is the same in every call.
-struct KeyRange {
-  int32_t begin;
-  int32_t end;
-};
-
-INLAY_INLINE KeyRange seen_keys(const Attention& p, int32_t query_begin, int32_t query_end) {
-  KeyRange range = {0, p.count};
-  if (p.span == Span::causal) range.end = query_end;
-  if (p.span == Span::window) {
-    range.begin = most(0, query_begin - p.window) / panel_width * panel_width;
-    range.end = least(p.count, query_end + p.window);
-  }
-  return range;
 }
 
 struct PackedHead {
@@ -457,7 +357,7 @@ void attend(const Attention& p, const PackedHead& packed, int32_t head, int32_t 
   const int64_t out_stride = row_stride(p.heads * p.head_size);
   const float* q = f32(p.qkv) + p.first_row * stride + int64_t(head) * p.head_size;
   float* out = f32(p.out) + int64_t(p.out_row) * out_stride + int64_t(head) * p.head_size;
-  const KeyRange range = seen_keys(p, query_begin, query_end);
+  const KeyRange range = seen_keys(p, query_begin, query_end, panel_width);
   const int32_t first_panel = (range.begin - packed.range.begin) / panel_width;
   const int32_t panels = round_up(range.end - range.begin, panel_width) / panel_width;
   const int32_t packed_keys = packed.range.end - packed.range.begin;
@@ -506,7 +406,7 @@ void attention(const Attention& p, int32_t kv_head, int32_t query_begin, int32_t
   packed.values = packed.keys + padded * p.head_size;
   packed.scores = packed.values + padded * round_up(p.head_size, 32);
   packed.score_stride = score_stride(p.count);
-  packed.range = seen_keys(p, query_begin, query_end);
+  packed.range = seen_keys(p, query_begin, query_end, panel_width);
   pack_keys(k, stride, packed, p.head_size);
   pack_values(v, stride, packed, p.head_size);
   const int32_t group = p.heads / p.kv_heads;
@@ -515,18 +415,6 @@ void attention(const Attention& p, int32_t kv_head, int32_t query_begin, int32_t
     for (int32_t query = query_begin; query < query_end; query += step) {
       attend(p, packed, head, query, least(query + step, query_end));
     }
-  }
-}
-
-// ---- pooling ----
-
-void mean(const float* matrix, int32_t columns, int32_t row_begin, int32_t row_end, float* out) {
-  const int64_t stride = row_stride(columns);
-  const Vec count = set1(float(row_end - row_begin));
-  for (int32_t c = 0; c < columns; c += lanes) {
-    Vec total = zero();
-    for (int32_t m = row_begin; m < row_end; m++) total = add(total, load(matrix + m * stride + c));
-    store_first(out + c, div(total, count), least(lanes, columns - c));
   }
 }
 
