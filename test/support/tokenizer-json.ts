@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import type { Gguf } from "./gguf.ts";
 
 /**
  * Hugging Face's description of a tokenizer (`tokenizer.json`) made from the vocabulary inside a GGUF file, so that an
@@ -26,57 +26,6 @@ interface AddedToken {
   special: boolean;
 }
 
-export type Metadata = Map<string, unknown>;
-
-/** All keys of a GGUF file; arrays of numbers as plain arrays. Trusts the file: for tests only. */
-export function readMetadata(path: string): Metadata {
-  const bytes = readFileSync(path);
-  let at = 4 + 4 + 8;
-  const length = () => {
-    const value = Number(bytes.readBigUInt64LE(at));
-    at += 8;
-    return value;
-  };
-  const text = () => {
-    const size = length();
-    at += size;
-    return bytes.toString("utf8", at - size, at);
-  };
-  const take = (size: number, value: number | boolean | bigint) => {
-    at += size;
-    return value;
-  };
-  const value = (type: number): unknown => {
-    if (type === 0) return take(1, bytes.readUInt8(at));
-    if (type === 1) return take(1, bytes.readInt8(at));
-    if (type === 2) return take(2, bytes.readUInt16LE(at));
-    if (type === 3) return take(2, bytes.readInt16LE(at));
-    if (type === 4) return take(4, bytes.readUInt32LE(at));
-    if (type === 5) return take(4, bytes.readInt32LE(at));
-    if (type === 6) return take(4, bytes.readFloatLE(at));
-    if (type === 7) return take(1, bytes.readUInt8(at) !== 0);
-    if (type === 8) return text();
-    if (type === 9) {
-      const element = bytes.readUInt32LE(at);
-      at += 4;
-      return Array.from({ length: length() }, () => value(element));
-    }
-    if (type === 10) return take(8, bytes.readBigUInt64LE(at));
-    if (type === 11) return take(8, bytes.readBigInt64LE(at));
-    return take(8, bytes.readDoubleLE(at));
-  };
-  const count = Number(bytes.readBigUInt64LE(16));
-  at = 24;
-  const metadata: Metadata = new Map();
-  for (let i = 0; i < count; i++) {
-    const key = text();
-    const type = bytes.readUInt32LE(at);
-    at += 4;
-    metadata.set(key, value(type));
-  }
-  return metadata;
-}
-
 const CONTROL = 3;
 const UNKNOWN = 2;
 const USER_DEFINED = 4;
@@ -88,8 +37,8 @@ const QWEN2_SPLIT =
 const LLAMA3_SPLIT = QWEN2_SPLIT.replace("|\\p{N}|", "|\\p{N}{1,3}|");
 
 /** `parseSpecial`: whether control tokens are found in a text, too. */
-export function tokenizerJson(metadata: Metadata, options: { parseSpecial?: boolean } = {}): TokenizerJson {
-  const get = (key: string) => metadata.get(`tokenizer.ggml.${key}`);
+export function tokenizerJson(file: Gguf, options: { parseSpecial?: boolean } = {}): TokenizerJson {
+  const get = (key: string) => file.get(`tokenizer.ggml.${key}`);
   const tokens = get("tokens") as string[];
   const types = (get("token_type") as number[] | undefined) ?? tokens.map(() => NORMAL);
   const model = get("model") as string;
