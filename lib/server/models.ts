@@ -1,4 +1,4 @@
-import { models as loadedModels, loadModel, unload } from "../index.ts";
+import { models as loadedModels, loadModel } from "../index.ts";
 import { resolveModel } from "../models/index.ts";
 import type { EmbeddingModel, LoadedModel, LoadOptions } from "../types.ts";
 import { parseKeepAliveVariable } from "./duration.ts";

@@ -57,7 +57,7 @@ export const PAGE = `<!doctype html>
       <svg id="map" viewBox="0 0 400 300" role="img"></svg>
     </section>
     <section aria-labelledby="list-title">
-      <h2 id="list-title">Texts</h2>
+      <h2 id="list-title">Text by text</h2>
       <div class="scroll" tabindex="0" role="group" aria-label="Figures per text"><table id="list"></table></div>
       <p class="hint" id="summary"></p>
     </section>

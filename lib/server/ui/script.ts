@@ -210,39 +210,64 @@ function components(gram) {
 
 function showMap(rows, gram) {
   const map = byId("map");
+  const width = Math.max(280, map.clientWidth);
+  const height = Math.round(width * 0.75);
+  map.setAttribute("viewBox", "0 0 " + width + " " + height);
   const { axes, share } = components(gram);
   const reach = Math.max(1e-6, ...axes[0].map(Math.abs), ...axes[1].map(Math.abs));
-  const points = rows.map((_, i) => ({ x: 200 + (axes[0][i] / reach) * 170, y: 150 - (axes[1][i] / reach) * 125 }));
-  const parts = [
-    svg("line", { x1: 0, y1: 150, x2: 400, y2: 150 }),
-    svg("line", { x1: 200, y1: 0, x2: 200, y2: 300 }),
-  ];
-  points.forEach(({ x, y }, i) => {
-    const dotMark = svg("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: 6 });
-    dotMark.append(svg("title", {}, (i + 1) + ": " + rows[i].text));
-    parts.push(dotMark);
+  const points = rows.map((_, i) => ({
+    x: width * (0.5 + (axes[0][i] / reach) * 0.44),
+    y: height * (0.5 - (axes[1][i] / reach) * 0.44),
+  }));
+  const marks = points.map(({ x, y }, i) => {
+    const mark = svg("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: 6 });
+    mark.append(svg("title", {}, i + 1 + ": " + rows[i].text));
+    return mark;
   });
-  points.forEach(({ x, y }, i) => {
-    const short = rows[i].text.length > 26 ? rows[i].text.slice(0, 25) + "…" : rows[i].text;
-    const label = rows.length > 24 ? String(i + 1) : (i + 1) + " " + short;
-    const left = x > 230;
-    parts.push(svg("text", { x: (x + (left ? -9 : 9)).toFixed(1), y: (y + 4).toFixed(1), "text-anchor": left ? "end" : "start" }, label));
-  });
-  map.replaceChildren(...parts);
+  map.replaceChildren(
+    svg("line", { x1: 0, y1: height / 2, x2: width, y2: height / 2 }),
+    svg("line", { x1: width / 2, y1: 0, x2: width / 2, y2: height }),
+    ...marks,
+    ...labels(rows, points, width),
+  );
   byId("map-share").textContent = "They hold " + Math.round(share * 100) + " % of the difference.";
   map.setAttribute("aria-label", "Map of " + rows.length + " texts; the table below names the closest text of each.");
 }
 
+/** Labels beside their points, moved up or down where they would lie on another, left out where there is no room. */
+function labels(rows, points, width) {
+  const taken = points.map(({ x, y }) => ({ left: x - 6, right: x + 6, top: y - 6, bottom: y + 6 }));
+  const most = Math.floor(width / 16);
+  return points.flatMap(({ x, y }, i) => {
+    const short = rows[i].text.length > most ? rows[i].text.slice(0, most - 1) + "…" : rows[i].text;
+    const label = rows.length > 24 ? String(i + 1) : i + 1 + " " + short;
+    const left = x > width / 2;
+    const length = label.length * 6.5;
+    for (const shift of [0, -14, 14, -28, 28]) {
+      const start = left ? x - 9 - length : x + 9;
+      const box = { left: start, right: start + length, top: y + shift - 6, bottom: y + shift + 6 };
+      const hit = taken.some((other, j) => {
+        return j !== i && box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom;
+      });
+      if (hit) continue;
+      taken.push(box);
+      const place = { x: (x + (left ? -9 : 9)).toFixed(1), y: (y + shift + 4).toFixed(1), "text-anchor": left ? "end" : "start" };
+      return [svg("text", place, label)];
+    }
+    return [];
+  });
+}
+
 function showList(rows, gram, elapsed) {
   const head = create("tr");
-  for (const [text, className] of [["#", "number"], ["Text"], ["Tokens", "number"], ["ms", "number"], ["Closest"]]) {
+  for (const [text, className] of [["#", "number"], ["Text"], ["Tokens", "number"], ["ms", "number"], ["Closest", "number"]]) {
     const cell = create("th", text, className);
     cell.scope = "col";
     head.append(cell);
   }
   const lines = rows.map((row, i) => {
     const line = create("tr");
-    const short = row.text.length > 160 ? row.text.slice(0, 159) + "…" : row.text;
+    const short = row.text.length > 90 ? row.text.slice(0, 89) + "…" : row.text;
     const tokens = create("td", number.format(row.tokens), "number");
     if (row.cut) tokens.append(" ", create("span", "of " + number.format(row.whole) + ", cut", "cut"));
     let closest = -1;

@@ -66,13 +66,14 @@ caption { text-align: left; font-weight: 600; padding: .25rem 0; }
 th, td { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 #list { width: 100%; }
-#list td.text { overflow-wrap: anywhere; min-width: 12rem; }
+#list td.text { overflow-wrap: anywhere; min-width: 7rem; }
 .docs table { width: 100%; }
 .docs th { white-space: nowrap; font-weight: 400; }
 .docs td:nth-child(2) { color: var(--quiet); }
 #matrix th, #matrix td { border: 1px solid var(--panel); padding: .3rem .4rem; text-align: center; min-width: 2.6rem; }
 #matrix th { color: var(--quiet); font-weight: 600; }
-.cut { color: var(--warn); font-weight: 600; }
+.cut { display: block; color: var(--warn); font-weight: 600; }
+@media (max-width: 30rem) { #list { font-size: .8rem; } #list th, #list td { padding: .3rem; } }
 #map { width: 100%; height: auto; touch-action: pan-y; }
 #map circle { fill: var(--accent); stroke: var(--panel); stroke-width: 1.5; }
 #map text { fill: var(--ink); font-size: 11px; }
