@@ -37,7 +37,7 @@ function catalogueTable(entries: readonly CatalogueEntry[]): string {
   const rows = entries.map((entry) => [
     entry.name,
     String(entry.dimensions),
-    String(entry.contextLength),
+    String(entry.contextLength ?? ""),
     entry.parameters === undefined ? "" : `${entry.parameters} M`,
     entry.languages,
     entry.licence,

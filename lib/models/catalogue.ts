@@ -19,9 +19,8 @@ export function findInCatalogue(name: string): { entry: CatalogueEntry; quantiza
 export function catalogueReference(name: string): HubReference | undefined {
   const found = findInCatalogue(name);
   if (found === undefined) return undefined;
-  const { repository, file } = found.entry;
-  if (found.quantization !== undefined) return { repo: repository, quantization: found.quantization };
-  return file === undefined ? { repo: repository } : { repo: repository, file };
+  const { entry, quantization } = found;
+  return { repo: entry.repository, ...(quantization !== undefined && { quantization }) };
 }
 
 function entryNamed(name: string): CatalogueEntry | undefined {
