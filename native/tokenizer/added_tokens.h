@@ -24,7 +24,7 @@ class AddedTokens {
   void split(std::string_view text, bool parse_special, OnText&& on_text, OnToken&& on_token) const {
     size_t begin = 0;
     for (size_t at = 0; at < text.size();) {
-      const auto [id, length] = match(text, at, parse_special);
+      const auto [length, id] = match(text, at, parse_special);
       if (length == 0) {
         at++;
         continue;
@@ -39,12 +39,10 @@ class AddedTokens {
   }
 
  private:
-  std::pair<int32_t, size_t> match(std::string_view text, size_t at, bool parse_special) const {
-    const auto first = static_cast<uint8_t>(text[at]);
-    if (!begins[parse_special][first]) return {0, 0};
-    return longest(parse_special ? all : user_defined, text, at);
+  std::pair<size_t, int32_t> match(std::string_view text, size_t at, bool parse_special) const {
+    if (!begins[parse_special][static_cast<uint8_t>(text[at])]) return {0, 0};
+    return (parse_special ? all : user_defined).longest_prefix(text.substr(at));
   }
-  static std::pair<int32_t, size_t> longest(const Trie& trie, std::string_view text, size_t at);
   std::string_view text_before(std::string_view text, int32_t id) const;
 
   Trie user_defined;

@@ -24,6 +24,9 @@ class Tokenizer {
   std::vector<int32_t> prefix;
   std::vector<int32_t> suffix;
 
+  // "exact", or whose approximation it is.
+  const char* name = "exact";
+
   // The tokenizer for this file's vocabulary, or nullptr where no exact one exists.
   // Throws Failure(model_invalid) where the vocabulary contradicts itself.
   static std::unique_ptr<Tokenizer> create(const gguf::Reader& file);

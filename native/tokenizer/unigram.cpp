@@ -33,14 +33,16 @@ class Unigram final : public Tokenizer {
       charsmap = Charsmap(*stored);
     }
 
+    std::vector<Trie::Entry> entries;
     double lowest = std::numeric_limits<double>::max();
     for (size_t id = 0; id < vocabulary.tokens.size(); id++) {
       if (!vocabulary.is_piece(id)) continue;
       const std::string_view piece = vocabulary.tokens[id];
-      pieces.insert(piece, static_cast<int32_t>(id));
+      entries.push_back({piece, static_cast<int32_t>(id)});
       lowest = std::min<double>(lowest, scores[id]);
       if (piece.find(space_mark, 1) != std::string_view::npos) word_by_word = false;
     }
+    pieces = Trie(entries);
     unknown_score = lowest - unknown_penalty;
   }
 
@@ -128,15 +130,10 @@ class Unigram final : public Tokenizer {
         if (score + piece_score > step.score) step = {score + piece_score, static_cast<uint32_t>(begin), id};
       };
       bool covered = false;
-      uint32_t node = Trie::root;
-      for (size_t end = begin; end < word.size();) {
-        node = pieces.child(node, static_cast<uint8_t>(word[end++]));
-        if (node == Trie::none) break;
-        const int32_t id = pieces.value(node);
-        if (id == Trie::no_value) continue;
-        offer(end, scores[static_cast<size_t>(id)], id);
-        covered |= end - begin == character;
-      }
+      pieces.each_prefix(word.substr(begin), [&](size_t length, int32_t id) {
+        offer(begin + length, scores[static_cast<size_t>(id)], id);
+        covered |= length == character;
+      });
       if (!covered) offer(begin + character, unknown_score, unknown);
       begin += character;
     }

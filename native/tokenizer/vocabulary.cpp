@@ -12,7 +12,7 @@ namespace {
 // Token ids are packed with other things into 64 and 32 bits, and a token's text bounds the work per byte of input.
 constexpr size_t max_tokens = size_t{1} << 22;
 constexpr size_t max_token_bytes = 4096;
-constexpr size_t max_total_bytes = size_t{1} << 24;  // a trie's nodes have 24 bits
+constexpr size_t max_total_bytes = size_t{1} << 28;
 
 constexpr char prefix[] = "tokenizer.ggml.";
 

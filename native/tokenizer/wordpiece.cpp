@@ -52,14 +52,17 @@ class WordPiece final : public Tokenizer {
     lowercase = vocabulary.flag("normalizer.lowercase", true);
     strip_accents = vocabulary.flag("normalizer.strip_accents", lowercase);
 
+    std::vector<Trie::Entry> first;
+    std::vector<Trie::Entry> rest;
     for (size_t id = 0; id < vocabulary.tokens.size(); id++) {
       if (!vocabulary.is_piece(id)) continue;
       const std::string_view text = vocabulary.tokens[id];
       const bool initial = text.size() > word_mark.size() && text.substr(0, word_mark.size()) == word_mark;
-      const std::string_view piece = initial ? text.substr(word_mark.size()) : text;
-      if (!piece.empty()) (initial ? initials : continuations).insert(piece, static_cast<int32_t>(id));
-      has_initials |= initial;
+      (initial ? first : rest).push_back({initial ? text.substr(word_mark.size()) : text, static_cast<int32_t>(id)});
     }
+    has_initials = !first.empty();
+    initials = Trie(first);
+    continuations = Trie(rest);
   }
 
   void encode(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const override {
@@ -199,23 +202,13 @@ class WordPiece final : public Tokenizer {
     const size_t before = ids.size();
     const Trie* trie = &initials;
     for (size_t at = 0; at < word.size();) {
-      int32_t piece = Trie::no_value;
-      size_t piece_end = at;
-      uint32_t node = Trie::root;
-      for (size_t i = at; i < word.size(); i++) {
-        node = trie->child(node, static_cast<uint8_t>(word[i]));
-        if (node == Trie::none) break;
-        if (trie->value(node) != Trie::no_value) {
-          piece = trie->value(node);
-          piece_end = i + 1;
-        }
-      }
-      if (piece == Trie::no_value) {
+      const auto [length, piece] = trie->longest_prefix(word.substr(at));
+      if (length == 0) {
         ids.resize(before);
         return false;
       }
       ids.push_back(piece);
-      at = piece_end;
+      at += length;
       trie = &continuations;
     }
     return true;
