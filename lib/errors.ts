@@ -43,11 +43,11 @@ export interface ErrorDetails {
 export class InlayError extends Error {
   override readonly name = "InlayError";
   readonly code: ErrorCode;
-  readonly index?: number;
-  readonly tokens?: number;
-  readonly limit?: number;
-  readonly retryAfter?: number;
-  readonly rule?: string;
+  declare readonly index?: number;
+  declare readonly tokens?: number;
+  declare readonly limit?: number;
+  declare readonly retryAfter?: number;
+  declare readonly rule?: string;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     const { cause, ...facts } = details;

@@ -116,6 +116,10 @@ export interface Native {
     memoryWhy: string;
     uvPoolSize: number;
     llamaVersion: string;
+    /** Kernels in use for float32 and bfloat16 ("none"), and all that this CPU can run. */
+    isa: string;
+    isaBf16: string;
+    isas: string[];
   };
   devices(): { name: string; description: string; memoryFree: number; memoryTotal: number }[];
   configure(threads: number, maxBytes: number, maxTokens: number): void;

@@ -254,6 +254,7 @@ export function describe(entry: Entry, name: string, contextLength: number, thre
   const { info } = entry;
   return {
     name,
+    title: info.title,
     sha256: entry.sha256,
     architecture: info.architecture,
     engine: info.engine,

@@ -107,6 +107,8 @@ export interface TokenizeOptions {
 export interface ModelInfo {
   /** The name the model was loaded by. */
   name: string;
+  /** What the file calls itself (`general.name`); empty where it does not. */
+  title: string;
   /** Of the file, where its source vouches for it or it was computed. */
   sha256?: string;
   architecture: string;

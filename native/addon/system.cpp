@@ -1,6 +1,7 @@
 #include "addon/bindings.h"
 #include "addon/environment.h"
 #include "engine/ggml/ggml_engine.h"
+#include "kernels/kernels.h"
 #include "runtime/loader.h"
 #include "runtime/machine.h"
 #include "runtime/scheduler.h"
@@ -19,6 +20,17 @@ Napi::Object describe_machine(const Napi::CallbackInfo& info) {
   object["memoryWhy"] = memory.why;
   object["uvPoolSize"] = uv_pool_size();
   object["llamaVersion"] = llama_version_text();
+  const char* reason = nullptr;
+  const auto* f32 = kernels::select(false, &reason);
+  const auto* bf16 = kernels::select(true, &reason);
+  object["isa"] = f32 ? f32->name : "none";
+  object["isaBf16"] = bf16 ? bf16->name : "none";
+  auto isas = Napi::Array::New(env);
+  for (const auto isa : {kernels::Isa::scalar, kernels::Isa::neon, kernels::Isa::avx2, kernels::Isa::avx512,
+                         kernels::Isa::avx512_bf16, kernels::Isa::amx_bf16}) {
+    if (const auto* table = kernels::find(isa)) isas[isas.Length()] = table->name;
+  }
+  object["isas"] = isas;
   return object;
 }
 

@@ -60,6 +60,7 @@ struct Reader::State {
   explicit State(const std::string& path) : file(path), contents(parse(file)) { reindex(); }
 
   void reindex() {
+    indexed++;
     keys.clear();
     names.clear();
     for (size_t i = 0; i < contents.metadata.size(); i++) keys.emplace(contents.metadata[i].first, i);
@@ -81,6 +82,7 @@ struct Reader::State {
 
   std::string_view keep(std::string bytes) { return contents.edited.emplace_back(std::move(bytes)); }
 
+  int indexed = 0;  // once on opening, then once for each correction
   File file;
   Contents contents;
   NameIndex keys;
@@ -196,6 +198,8 @@ void Reader::read(const Tensor& tensor, uint64_t offset, uint64_t bytes, void* d
     throw broken("GGUF_TRUNCATED", "the file shrank while tensor " + printable(tensor.name) + " was read");
   }
 }
+
+bool Reader::is_healed() const { return state->indexed > 1; }
 
 void Reader::set_integer(std::string_view key, uint32_t number) {
   Value value{};

@@ -91,6 +91,7 @@ class Reader {
   void erase(std::string_view key);
   void rename_keys(std::string_view prefix, std::string_view replacement);
   void rename_tensor(std::string_view name, std::string_view replacement);
+  bool is_healed() const;  // whether any of these was called
 
  private:
   Reader();

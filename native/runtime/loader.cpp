@@ -8,18 +8,17 @@
 #include <map>
 #include <mutex>
 
+#include "engine/fused/fused.h"
 #include "engine/ggml/ggml_engine.h"
+#include "engine/ggml/llama_tokenizer.h"
 #include "failure.h"
 #include "gguf/reader.h"
-#if __has_include("engine/fused/fused.h")
-#include "engine/fused/fused.h"
-#else
-namespace inlay {
-static bool fused_supports(const gguf::Reader&) { return false; }
-static std::unique_ptr<Engine> create_fused_engine(std::unique_ptr<gguf::Reader>, const LoadOptions&) { throw Failure(FailureCode::model_unsupported, "not yet"); }
-}
-#endif
+#include "gguf/heal.h"
+#include "gguf/validate.h"
 #include "runtime/content_hash.h"
+#include "runtime/team.h"
+#include "runtime/vectors.h"
+#include "tokenizer/tokenizer.h"
 
 namespace inlay {
 namespace {
@@ -62,28 +61,31 @@ std::string identity(const gguf::Reader& file, const LoadRequest& request) {
   return key + o.device + ':' + o.precision + ':' + o.tokenizer;
 }
 
-uint64_t weight_bytes(const gguf::Reader& file) {
-  uint64_t bytes = 0;
-  for (const auto& tensor : file.tensors()) bytes += tensor.bytes;
-  return bytes;
-}
-
-void require_memory(const gguf::Reader& file, uint64_t left) {
-  const uint64_t needed = weight_bytes(file);
+void require_memory(uint64_t needed, uint64_t left) {
   if (needed <= left) return;
   const auto mib = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
   throw Failure(FailureCode::out_of_memory, "The model's weights take " + mib(needed) + ", the memory budget has " +
                                                 mib(left) + " left; unload another model or raise INLAY_MEMORY.");
 }
 
-std::unique_ptr<Engine> create_engine(std::unique_ptr<gguf::Reader> file, const LoadRequest& request, LoadControl& control) {
+EngineChoice choose_engine(const gguf::Reader& file, const LoadRequest& request) {
   const bool on_cpu = request.options.device == "cpu";
-  const bool fused = request.engine == EngineChoice::fused ||
-                     (request.engine == EngineChoice::automatic && on_cpu && fused_supports(*file));
-  if (fused) {
-    if (!on_cpu) throw Failure(FailureCode::model_unsupported, "The fused engine runs on the CPU only.");
-    return create_fused_engine(std::move(file), request.options);
+  if (request.engine == EngineChoice::fused && !on_cpu) {
+    throw Failure(FailureCode::model_unsupported, "The fused engine runs on the CPU only.");
   }
+  if (request.engine != EngineChoice::automatic) return request.engine;
+  return on_cpu && fused_supports(file) ? EngineChoice::fused : EngineChoice::ggml;
+}
+
+std::unique_ptr<Tokenizer> create_tokenizer(const gguf::Reader& file, const LoadOptions& options) {
+  auto exact = options.tokenizer == "exact" ? Tokenizer::create(file) : nullptr;
+  return exact ? std::move(exact) : create_llama_tokenizer(file);
+}
+
+std::unique_ptr<Engine> create_engine(EngineChoice choice, std::unique_ptr<gguf::Reader> file, const LoadRequest& request,
+                                      LoadControl& control) {
+  auto tokenizer = create_tokenizer(*file, request.options);
+  if (choice == EngineChoice::fused) return create_fused_engine(std::move(file), std::move(tokenizer), request.options);
   LoadProgress progress;
   progress.context = &control;
   progress.report = [](float fraction, void* context) {
@@ -91,7 +93,38 @@ std::unique_ptr<Engine> create_engine(std::unique_ptr<gguf::Reader> file, const 
     control.fraction.store(fraction, std::memory_order_relaxed);
     return !control.cancelled.load(std::memory_order_relaxed);
   };
-  return create_ggml_engine(std::move(file), request.options, progress);
+  return create_ggml_engine(std::move(file), std::move(tokenizer), request.options, progress);
+}
+
+// Two texts through the model as it will run: what no look at the file can prove.
+void try_out(const Engine& engine) {
+  const auto& info = engine.info();
+  const auto dimensions = static_cast<size_t>(info.dimensions);
+  std::vector<std::vector<float>> vectors;
+  SoloTeam team;
+  const std::atomic<bool> cancelled{false};
+  for (const char* text : {"canary", "The quick brown fox jumps over the lazy dog."}) {
+    auto ids = engine.prefix();
+    engine.tokenize(text, false, ids);
+    ids.insert(ids.end(), engine.suffix().begin(), engine.suffix().end());
+    if (ids.empty()) continue;
+    ids.resize(std::min(ids.size(), static_cast<size_t>(info.context_length)));
+    std::vector<float> pooled(dimensions);
+    const auto workspace = engine.create_workspace(static_cast<int32_t>(ids.size()));
+    const SequenceView view{ids.data(), static_cast<int32_t>(ids.size()), pooled.data()};
+    engine.forward(*workspace, &view, 1, team, cancelled);
+    vectors.emplace_back(dimensions);
+    if (write_vector(pooled.data(), info.dimensions, true, vectors.back().data()) != VectorFault::none) {
+      Failure failure(FailureCode::model_invalid, "The model gives no usable vector for a plain text; its weights are damaged.");
+      failure.rule = "CANARY_VECTOR";
+      throw failure;
+    }
+  }
+  if (vectors.size() == 2 && vectors[0] == vectors[1]) {
+    Failure failure(FailureCode::model_invalid, "The model gives two different texts the same vector; its weights are damaged.");
+    failure.rule = "CANARY_DISTINCT";
+    throw failure;
+  }
 }
 
 std::string fingerprint_of(const EngineInfo& info, const std::string& content) {
@@ -105,15 +138,22 @@ std::string fingerprint_of(const EngineInfo& info, const std::string& content) {
 }
 
 std::shared_ptr<Model> load_fresh(std::unique_ptr<gguf::Reader> file, const LoadRequest& request, LoadControl& control) {
-  require_memory(*file, request.memory_left);
+  auto healed = gguf::heal(*file);
+  const EngineChoice choice = choose_engine(*file, request);
+  gguf::ValidateOptions checks;
+  // The fused engine looks at every weight while it packs them.
+  checks.scan_weights = choice == EngineChoice::ggml || request.options.check_tensors;
+  checks.pooling_given = request.options.pooling != Pooling::unspecified;
+  require_memory(gguf::validate(*file, checks).weight_bytes, request.memory_left);
   // The engine takes the reader; the hash goes on with a descriptor of its own, beside it.
   ContentHash hash(*file);
   auto running = std::async(std::launch::async, [&hash] { return hash.run(); });
-  auto engine = create_engine(std::move(file), request, control);
+  auto engine = create_engine(choice, std::move(file), request, control);
+  try_out(*engine);
   const std::string content = running.get();
   if (content.empty()) throw Failure(FailureCode::model_invalid, "The model file shrank while it was read.");
   auto fingerprint = fingerprint_of(engine->info(), content);
-  return std::make_shared<Model>(std::move(engine), std::move(fingerprint), std::vector<std::string>{});
+  return std::make_shared<Model>(std::move(engine), std::move(fingerprint), std::move(healed));
 }
 
 }  // namespace

@@ -18,12 +18,9 @@ using fused::Model;
 
 class FusedEngine final : public Engine {
  public:
-  FusedEngine(std::unique_ptr<gguf::Reader> opened, const LoadOptions& options)
-      : file(std::move(opened)), tokenizer(Tokenizer::create(*file)), model(fused::load_model(*file, options)),
+  FusedEngine(std::unique_ptr<gguf::Reader> opened, std::unique_ptr<Tokenizer> own, const LoadOptions& options)
+      : file(std::move(opened)), tokenizer(std::move(own)), model(fused::load_model(*file, options)),
         cost(fused::estimate_cost(model, fused::measure_rate(*model.kernels))) {
-    if (tokenizer == nullptr) {
-      throw Failure(FailureCode::model_unsupported, "the fused engine has no tokenizer for the model's vocabulary");
-    }
     describe();
   }
 
@@ -81,7 +78,7 @@ class FusedEngine final : public Engine {
     description.device = "cpu";
     description.precision = model.kernels->layout == kernels::Layout::f32_rows ? "f32" : "bf16";
     description.isa = model.kernels->name;
-    description.tokenizer = "exact";
+    description.tokenizer = tokenizer->name;
     description.pooling = model.pooling;
     description.dimensions = model.shape.output_width();
     description.context_length = model.shape.context;
@@ -108,8 +105,9 @@ bool fused_supports(const gguf::Reader& file) {
   return true;
 }
 
-std::unique_ptr<Engine> create_fused_engine(std::unique_ptr<gguf::Reader> file, const LoadOptions& options) {
-  return std::make_unique<FusedEngine>(std::move(file), options);
+std::unique_ptr<Engine> create_fused_engine(std::unique_ptr<gguf::Reader> file, std::unique_ptr<Tokenizer> tokenizer,
+                                            const LoadOptions& options) {
+  return std::make_unique<FusedEngine>(std::move(file), std::move(tokenizer), options);
 }
 
 }  // namespace inlay

@@ -4,17 +4,10 @@
 #include <llama.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 
-#ifdef _WIN32
-#include <io.h>
-#else
-#include <unistd.h>
-#endif
-
 #include "engine/ggml/ggml_backend_init.h"
-#include "engine/ggml/ggml_vocab.h"
+#include "engine/ggml/llama_tokenizer.h"
 #include "failure.h"
 #include "gguf/reader.h"
 #include "tokenizer/tokenizer.h"
@@ -24,21 +17,6 @@ namespace {
 
 using ModelPointer = std::unique_ptr<llama_model, decltype(&llama_model_free)>;
 using ContextPointer = std::unique_ptr<llama_context, decltype(&llama_free)>;
-
-// A stream on the descriptor that the reader checked, so that nothing can be swapped between check and load.
-struct FileCloser {
-  void operator()(FILE* file) const { std::fclose(file); }
-};
-std::unique_ptr<FILE, FileCloser> open_stream(const gguf::Reader& file) {
-#ifdef _WIN32
-  FILE* stream = _fdopen(_dup(file.descriptor()), "rb");
-#else
-  FILE* stream = fdopen(dup(file.descriptor()), "rb");
-#endif
-  if (!stream) throw Failure(FailureCode::out_of_memory, "No file descriptor is left to read the model with.");
-  std::rewind(stream);
-  return std::unique_ptr<FILE, FileCloser>(stream);
-}
 
 ggml_backend_dev_t find_device(const std::string& name) {
   for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
@@ -99,15 +77,15 @@ class GgmlWorkspace final : public Workspace {
 
 class GgmlEngine final : public Engine {
  public:
-  GgmlEngine(std::unique_ptr<gguf::Reader> file, const LoadOptions& options, LoadProgress progress);
+  GgmlEngine(std::unique_ptr<gguf::Reader> file, std::unique_ptr<Tokenizer> tokenizer, const LoadOptions& options,
+             LoadProgress progress);
 
   const EngineInfo& info() const override { return description; }
   void tokenize(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const override {
-    if (exact) exact->encode(text, parse_special, ids);
-    else vocab->encode(text, parse_special, ids);
+    tokenizer->encode(text, parse_special, ids);
   }
-  const std::vector<int32_t>& prefix() const override { return exact ? exact->prefix : vocab->prefix; }
-  const std::vector<int32_t>& suffix() const override { return exact ? exact->suffix : vocab->suffix; }
+  const std::vector<int32_t>& prefix() const override { return tokenizer->prefix; }
+  const std::vector<int32_t>& suffix() const override { return tokenizer->suffix; }
 
   std::unique_ptr<Workspace> create_workspace(int32_t tokens) const override;
   void forward(Workspace& workspace, const SequenceView* sequences, int32_t count, Team& team,
@@ -119,39 +97,37 @@ class GgmlEngine final : public Engine {
   uint64_t weight_bytes() const override { return llama_model_size(model.get()); }
 
  private:
-  void load(const gguf::Reader& file, const LoadOptions& options, LoadProgress progress);
-  void describe(const gguf::Reader& file, const LoadOptions& options);
+  void load(const LoadOptions& options, LoadProgress progress);
+  void describe(const LoadOptions& options);
   ContextPointer create_context(int32_t tokens) const;
   void run_sequence(GgmlWorkspace& workspace, const SequenceView& sequence) const;
 
+  const std::unique_ptr<gguf::Reader> file;
+  const std::unique_ptr<Tokenizer> tokenizer;
   ModelPointer model{nullptr, llama_model_free};
-  std::unique_ptr<Tokenizer> exact;
-  std::unique_ptr<GgmlVocab> vocab;
   EngineInfo description;
   bool on_gpu = false;
   bool needs_full_context = false;  // longrope picks its factors by the context's size
   bool encodes = false;             // llama_encode rather than llama_decode
 };
 
-GgmlEngine::GgmlEngine(std::unique_ptr<gguf::Reader> file, const LoadOptions& options, LoadProgress progress) {
+GgmlEngine::GgmlEngine(std::unique_ptr<gguf::Reader> reader, std::unique_ptr<Tokenizer> tokenizer,
+                       const LoadOptions& options, LoadProgress progress)
+    : file(std::move(reader)), tokenizer(std::move(tokenizer)) {
   init_ggml_once();
   if (options.precision != "auto") {
     throw Failure(FailureCode::model_unsupported,
                   "The ggml engine computes in the precision of the file; leave `precision` at \"auto\".");
   }
-  load(*file, options, progress);
-  describe(*file, options);
-  if (options.tokenizer == "exact") exact = Tokenizer::create(*file);
-  description.tokenizer = exact ? "exact" : "llama";
-  if (!exact) vocab = std::make_unique<GgmlVocab>(llama_model_get_vocab(model.get()),
-                                                  file->string("tokenizer.ggml.pre").value_or("default"));
+  load(options, progress);
+  describe(options);
   // A context made now proves that one can be made at all, and tells whether the model keeps a cache.
   const auto probe = create_context(std::min(description.context_length, 64));
   encodes = llama_get_memory(probe.get()) == nullptr || llama_model_has_encoder(model.get()) ||
             description.architecture == "llama-embed";
 }
 
-void GgmlEngine::load(const gguf::Reader& file, const LoadOptions& options, LoadProgress progress) {
+void GgmlEngine::load(const LoadOptions& options, LoadProgress progress) {
   llama_model_params params = llama_model_default_params();
   ggml_backend_dev_t devices[2] = {nullptr, nullptr};
   on_gpu = options.device != "cpu";
@@ -172,7 +148,7 @@ void GgmlEngine::load(const gguf::Reader& file, const LoadOptions& options, Load
     return !report.cancelled;
   };
   take_ggml_error();
-  const auto stream = open_stream(file);
+  const auto stream = open_model_stream(*file);
   model.reset(llama_model_load_from_file_ptr(stream.get(), params));
   if (report.cancelled) throw Failure(FailureCode::aborted, "The load was aborted.");
   if (!model) {
@@ -183,19 +159,20 @@ void GgmlEngine::load(const gguf::Reader& file, const LoadOptions& options, Load
   }
 }
 
-void GgmlEngine::describe(const gguf::Reader& file, const LoadOptions& options) {
+void GgmlEngine::describe(const LoadOptions& options) {
   auto& d = description;
   d.engine = "ggml";
-  d.architecture = file.architecture();
-  d.name = std::string(file.string("general.name").value_or(""));
+  d.architecture = file->architecture();
+  d.name = std::string(file->string("general.name").value_or(""));
   d.device = on_gpu ? options.device : "cpu";
-  d.precision = weight_precision(file);
+  d.tokenizer = tokenizer->name;
+  d.precision = weight_precision(*file);
 #if defined(__x86_64__) || defined(_M_X64)
   d.isa = "avx2";
 #else
   d.isa = "neon";
 #endif
-  d.pooling = pooling_of(static_cast<int64_t>(file.integer(file.hparam_key("pooling_type")).value_or(0)));
+  d.pooling = pooling_of(static_cast<int64_t>(file->integer(file->hparam_key("pooling_type")).value_or(0)));
   if (options.pooling != Pooling::unspecified) d.pooling = options.pooling;
   if (d.pooling == Pooling::unspecified) {
     throw Failure(FailureCode::model_unsupported,
@@ -204,17 +181,17 @@ void GgmlEngine::describe(const gguf::Reader& file, const LoadOptions& options) 
   }
   d.dimensions = llama_model_n_embd_out(model.get());
   int64_t context = llama_model_n_ctx_train(model.get());
-  if (const auto* positions = file.tensor("position_embd.weight")) {
+  if (const auto* positions = file->tensor("position_embd.weight")) {
     context = std::min(context, static_cast<int64_t>(positions->ne[1]));
   }
   if (options.context_length > 0) context = std::min<int64_t>(context, options.context_length);
   d.context_length = static_cast<int32_t>(context);
   d.vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(model.get()));
   d.parameters = llama_model_n_params(model.get());
-  const auto* embedding = file.tensor("token_embd.weight");
+  const auto* embedding = file->tensor("token_embd.weight");
   const uint64_t table = embedding ? embedding->ne[0] * embedding->ne[1] : 0;
   d.flops_per_token = 2.0 * static_cast<double>(d.parameters - std::min(table, d.parameters));
-  needs_full_context = file.string(file.hparam_key("rope.scaling.type")).value_or("") == "longrope";
+  needs_full_context = file->string(file->hparam_key("rope.scaling.type")).value_or("") == "longrope";
 }
 
 ContextPointer GgmlEngine::create_context(int32_t tokens) const {
@@ -313,9 +290,9 @@ void GgmlEngine::run_sequence(GgmlWorkspace& workspace, const SequenceView& sequ
 
 }  // namespace
 
-std::unique_ptr<Engine> create_ggml_engine(std::unique_ptr<gguf::Reader> file, const LoadOptions& options,
-                                           LoadProgress progress) {
-  return std::make_unique<GgmlEngine>(std::move(file), options, progress);
+std::unique_ptr<Engine> create_ggml_engine(std::unique_ptr<gguf::Reader> file, std::unique_ptr<Tokenizer> tokenizer,
+                                           const LoadOptions& options, LoadProgress progress) {
+  return std::make_unique<GgmlEngine>(std::move(file), std::move(tokenizer), options, progress);
 }
 
 std::vector<GgmlDevice> ggml_devices() {

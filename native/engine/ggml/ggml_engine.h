@@ -10,15 +10,18 @@
 namespace inlay {
 
 namespace gguf { class Reader; }
+class Tokenizer;
 
-// llama.cpp through its public C API: every embedding architecture it has, on the CPU, CUDA and Metal.
-// `progress` gets 0..1 and ends the load with Failure(aborted) by returning false.
+// `report` gets 0..1 and ends the load with Failure(aborted) by returning false.
 struct LoadProgress {
   bool (*report)(float fraction, void* context) = nullptr;
   void* context = nullptr;
 };
-std::unique_ptr<Engine> create_ggml_engine(std::unique_ptr<gguf::Reader> file, const LoadOptions& options,
-                                           LoadProgress progress);
+
+// llama.cpp through its public C API: every embedding architecture it has, on the CPU, CUDA and Metal. The tokenizer
+// may view the reader, so the engine keeps both.
+std::unique_ptr<Engine> create_ggml_engine(std::unique_ptr<gguf::Reader> file, std::unique_ptr<Tokenizer> tokenizer,
+                                           const LoadOptions& options, LoadProgress progress);
 
 struct GgmlDevice {
   std::string name;         // "cpu", "cuda:0", "metal"
