@@ -1,8 +1,9 @@
 // The models of a benchmark run: one set of weights in the formats that the peers read, made once and kept.
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Gguf } from "../test/support/gguf.ts";
 import { type ModelSpec, makeModel, SHAPES } from "../test/support/synthetic.ts";
-import { readMetadata, tokenizerJson } from "../test/support/tokenizer-json.ts";
+import { tokenizerJson } from "../test/support/tokenizer-json.ts";
 import { writeBertOnnx } from "./onnx/bert.ts";
 
 export const MODEL_NAMES = [
@@ -44,11 +45,11 @@ function huggingFaceFolder(name: ModelName, spec: ModelSpec, gguf: string): stri
   writeBertOnnx(gguf, join(draft, "onnx", "model.onnx"), "fp32");
   writeBertOnnx(gguf, join(draft, "onnx", "model_quantized.onnx"), "int8");
   const json = (file: string, value: unknown) => writeFileSync(join(draft, file), JSON.stringify(value));
-  const metadata = readMetadata(gguf);
-  const id = (token: string) => metadata.get(`tokenizer.ggml.${token}_token_id`) as number;
+  const file = new Gguf(gguf);
+  const id = (token: string) => file.number(`tokenizer.ggml.${token}_token_id`);
   const ids = { "[CLS]": id("cls"), "[SEP]": id("seperator"), "[PAD]": id("padding"), "[UNK]": id("unknown") };
   json("tokenizer.json", {
-    ...tokenizerJson(metadata, { parseSpecial: true }),
+    ...tokenizerJson(file, { parseSpecial: true }),
     post_processor: {
       type: "BertProcessing",
       sep: ["[SEP]", ids["[SEP]"]],
@@ -78,12 +79,13 @@ function huggingFaceFolder(name: ModelName, spec: ModelSpec, gguf: string): stri
     num_attention_heads: spec.heads,
     intermediate_size: spec.ffn,
     max_position_embeddings: spec.context,
-    vocab_size: (metadata.get("tokenizer.ggml.tokens") as string[]).length,
+    vocab_size: (file.get("tokenizer.ggml.tokens") as string[]).length,
     type_vocab_size: 2,
     hidden_act: "gelu",
     layer_norm_eps: 1e-12,
     pad_token_id: ids["[PAD]"],
   });
+  file.close();
   renameSync(draft, folder);
   return folder;
 }

@@ -1,6 +1,6 @@
 // Texts of a known number of tokens: words that are one token each, drawn with a fixed seed.
+import { Gguf } from "../test/support/gguf.ts";
 import { random } from "../test/support/synthetic.ts";
-import { readMetadata } from "../test/support/tokenizer-json.ts";
 import type { BenchText } from "./peers/peer.ts";
 
 export class TextSource {
@@ -11,8 +11,8 @@ export class TextSource {
   readonly #bert: boolean;
 
   constructor(gguf: string) {
-    const metadata = readMetadata(gguf);
-    const get = (key: string) => metadata.get(`tokenizer.ggml.${key}`);
+    const file = new Gguf(gguf);
+    const get = (key: string) => file.get(`tokenizer.ggml.${key}`);
     const tokens = get("tokens") as string[];
     const id = (name: string) => get(`${name}_token_id`) as number;
     const byteLevel = get("model") === "gpt2";
@@ -31,6 +31,7 @@ export class TextSource {
       this.#before = get("add_bos_token") ? [id("bos")] : [];
       this.#after = get("add_eos_token") ? [id("eos")] : [];
     }
+    file.close();
   }
 
   /** `lengths`: tokens of each text, specials included. */

@@ -10,6 +10,8 @@ interface Settings {
 }
 
 const PROBE_MS = 400;
+/** onnxruntime's own choice. */
+const DEFAULT_THREADS = 0;
 
 class OnnxEmbedder implements Embedder {
   #settings: Settings;
@@ -21,7 +23,7 @@ class OnnxEmbedder implements Embedder {
     private session: InferenceSession,
     threads: number,
   ) {
-    this.#settings = { threads, batch: 32 };
+    this.#settings = { threads, batch: 4 };
   }
 
   static async load(model: BenchModel, file: string, threads: number): Promise<OnnxEmbedder> {
@@ -41,27 +43,28 @@ class OnnxEmbedder implements Embedder {
 
   describe(): string {
     const { threads, batch } = this.#settings;
-    return `${threads === 0 ? "default" : threads} threads, at most ${batch} texts per run`;
+    return `${threads === DEFAULT_THREADS ? "default" : threads} threads, at most ${batch} texts per run`;
   }
 
   async tune(texts: readonly BenchText[]): Promise<string> {
-    const asked = this.#settings.threads;
+    const { threads } = this.#settings;
     let best = { rate: 0, settings: this.#settings };
-    for (const threads of [0, asked]) {
-      await this.session.release();
-      this.session = await this.ort.InferenceSession.create(this.path, options(threads));
-      for (const batch of [1, 4, 8, 32]) {
-        this.#settings = { threads, batch };
-        const rate = await this.#rate(texts);
-        if (rate > best.rate) best = { rate, settings: this.#settings };
-      }
-    }
-    if (best.settings.threads !== this.#settings.threads) {
-      await this.session.release();
-      this.session = await this.ort.InferenceSession.create(this.path, options(best.settings.threads));
-    }
+    const attempt = async (settings: Settings) => {
+      this.#settings = settings;
+      const rate = await this.#rate(texts);
+      if (rate > best.rate) best = { rate, settings };
+    };
+    for (const batch of [1, 4, 16]) await attempt({ threads, batch });
+    await this.#reopen(DEFAULT_THREADS);
+    await attempt({ threads: DEFAULT_THREADS, batch: best.settings.batch });
+    if (best.settings.threads !== DEFAULT_THREADS) await this.#reopen(threads);
     this.#settings = best.settings;
     return this.describe();
+  }
+
+  async #reopen(threads: number): Promise<void> {
+    await this.session.release();
+    this.session = await this.ort.InferenceSession.create(this.path, options(threads));
   }
 
   async #rate(texts: readonly BenchText[]): Promise<number> {
@@ -100,7 +103,7 @@ class OnnxEmbedder implements Embedder {
 
 const options = (threads: number): InferenceSession.SessionOptions => ({
   graphOptimizationLevel: "all",
-  ...(threads > 0 && { intraOpNumThreads: threads, interOpNumThreads: 1 }),
+  ...(threads !== DEFAULT_THREADS && { intraOpNumThreads: threads, interOpNumThreads: 1 }),
 });
 
 function pool(hidden: Float32Array, firstRow: number, tokens: number, dim: number, pooling: string): Float32Array {
