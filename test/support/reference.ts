@@ -260,7 +260,8 @@ function product(weight: Float32Array, start: number, inner: number, outer: numb
   const out = new Float64Array(outer);
   for (let o = 0; o < outer; o++) {
     // Two sums, so that an addition need not wait for the one before it.
-    let [even, odd] = [0, 0];
+    let even = 0;
+    let odd = 0;
     const first = start + o * inner;
     for (let i = 1; i < inner; i += 2) {
       even += row[i - 1]! * weight[first + i - 1]!;

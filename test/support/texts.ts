@@ -1,4 +1,4 @@
-/** Texts of many kinds and lengths (0 to about 300 tokens), for comparisons with the reference. */
+/** Texts of many kinds and lengths (0 to about 200 tokens), for comparisons with the reference. */
 export const TEXTS: readonly string[] = [
   "",
   "a",
@@ -16,9 +16,9 @@ export const TEXTS: readonly string[] = [
   "for (let i = 0; i < n; i++) { total += values[i] ** 2; } // sum of squares",
   "3.14159 2,718 1e-9 0xDEADBEEF 1314151 100%",
   "ACCOUNTING accounting AcCoUnTiNg",
-  "buffalo ".repeat(40).trim(),
+  "buffalo ".repeat(24).trim(),
   Array.from(
-    { length: 12 },
+    { length: 8 },
     (_, i) => `Paragraph ${i} says that storage row ${i * 37} was moved to shelf ${i % 5}.`,
   ).join(" "),
 ];
