@@ -67,7 +67,7 @@ class SchemaBuilder {
   void bert_family(std::string_view name) {
     const bool jina = name == "jina-bert-v2";
     list.push_back({"token_types.weight", Role::vector, {h.width, h.token_types}, jina});
-    if (name == "bert") need("position_embd.weight", Role::position, {h.width, h.context});
+    if (name == "bert") need("position_embd.weight", Role::matrix, {h.width, h.context});
     norm("token_embd_norm");
     may("cls.weight", Role::matrix, {h.width, jina ? 1 : h.width});
     may("cls.bias", Role::vector, {jina ? 1 : h.width});
@@ -184,14 +184,8 @@ bool is_integer(TensorType type) {
 }
 
 void check_type(const Tensor& tensor, Role role) {
-  const bool wide = tensor.type == TensorType::f16 || tensor.type == TensorType::bf16;
-  const bool fits = role == Role::matrix     ? !is_integer(tensor.type)
-                    : role == Role::position ? tensor.type == TensorType::f32 || wide
-                                             : tensor.type == TensorType::f32;
-  if (fits) return;
-  const char* expected = role == Role::matrix     ? "a float or quantised type"
-                         : role == Role::position ? "f32, f16 or bf16"
-                                                  : "f32";
+  if (role == Role::matrix ? !is_integer(tensor.type) : tensor.type == TensorType::f32) return;
+  const char* expected = role == Role::matrix ? "a float or quantised type" : "f32";
   throw broken("GGUF_SCHEMA_TYPE", "tensor " + printable(tensor.name) + " is of type " + type_name(tensor.type) +
                                        "; expected " + expected);
 }

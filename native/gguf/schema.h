@@ -10,9 +10,8 @@ namespace inlay::gguf {
 
 // How a tensor is used, which decides the types it may have.
 enum class Role {
-  matrix,    // rows are multiplied or looked up: any type with a float value
-  position,  // looked up and added: f32, f16 or bf16
-  vector,    // norms, biases, token types: f32, which ggml's element-wise kernels require
+  matrix,  // rows are multiplied or looked up: any type with a float value
+  vector,  // norms, biases, token types: f32, which ggml's element-wise kernels require
 };
 
 struct ExpectedTensor {
