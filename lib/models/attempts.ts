@@ -22,12 +22,8 @@ export async function persist<T>(
       return await attempt();
     } catch (error) {
       signal?.throwIfAborted();
-      if (!isPassing(error)) throw error;
       failures = progressed() ? 1 : failures + 1;
-      if (failures >= MAX_FAILURES) {
-        if (error instanceof InlayError) throw error;
-        throw failed(name, `the connection failed ${failures} times: ${(error as Error).message}`, error);
-      }
+      if (!isPassing(error) || failures >= MAX_FAILURES) throw asCoded(error, name);
       const pause = FIRST_PAUSE * 2 ** (failures - 1) * (0.75 + Math.random() / 2);
       const asked = (error as InlayError).retryAfter;
       await sleep(Math.min(asked ?? pause, MAX_PAUSE), undefined, { signal }).catch(() => signal?.throwIfAborted());
@@ -70,6 +66,12 @@ export function checkStatus(answer: Answer, name: string): void {
       if (status >= 500) throw passing(name, `the server answered ${status}`, retryAfter(answer));
       throw failed(name, `the server answered ${status}`);
   }
+}
+
+/** What the network's own errors become; anything else is none of ours. */
+function asCoded(error: unknown, name: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return error instanceof InlayError || typeof code !== "string" ? error : failed(name, message, error);
 }
 
 export function failed(name: string, why: string, cause?: unknown): InlayError {

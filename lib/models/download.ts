@@ -1,4 +1,4 @@
-import { mkdir, statfs } from "node:fs/promises";
+import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { InlayError } from "../errors.ts";
 import { checkStatus, failed, passing, persist } from "./attempts.ts";
@@ -44,16 +44,11 @@ export async function download(job: Download): Promise<void> {
   try {
     await checkSpace(job, partial);
     await fetchAndCheck(job, partial);
-    await mkdir(dirname(job.destination), { recursive: true });
     await partial.moveTo(job.destination);
   } catch (error) {
-    const failure = asCoded(error, job);
-    if (failure instanceof InlayError && ["ERR_DISK_FULL", "ERR_MODEL_CORRUPT"].includes(failure.code)) {
-      await partial.remove();
-    } else {
-      await partial.keep();
-    }
-    throw failure;
+    const useless = error instanceof InlayError && ["ERR_DISK_FULL", "ERR_MODEL_CORRUPT"].includes(error.code);
+    await (useless ? partial.remove() : partial.keep());
+    throw error;
   }
   await sweepPartialFiles(job.sha256);
 }
@@ -182,22 +177,15 @@ function report({ name, size, onProgress }: Download, partial: PartialFile): voi
 
 /** Refuses at once what cannot fit, rather than after an hour. */
 async function checkSpace(job: Download, partial: PartialFile): Promise<void> {
-  const { bavail, bsize } = await statfs(dirname(partial.path));
+  const { blocks, bavail, bsize } = await statfs(dirname(partial.path));
   const needed = job.size - partial.completed;
   const free = bavail * bsize;
-  if (needed + MARGIN <= free) return;
+  // Some network file systems count no blocks at all.
+  if (blocks === 0 || needed + MARGIN <= free) return;
   throw new InlayError(
     "ERR_DISK_FULL",
     `${job.name} needs ${needed} more bytes, and ${dirname(partial.path)} has ${free} free. Free some space, or set INLAY_CACHE to a larger disk.`,
   );
-}
-
-function asCoded(error: unknown, job: Download): unknown {
-  if (error instanceof InlayError || job.signal?.aborted) return error;
-  const { code, syscall, message } = error as NodeJS.ErrnoException;
-  const ofFile = ["write", "fdatasync", "fsync", "ftruncate", "open", "rename", "read", "close", "statfs", "mkdir"];
-  if (code !== undefined && ofFile.includes(syscall ?? "")) return fileError(error, job.destination);
-  return code === undefined ? error : failed(job.name, message, error);
 }
 
 function unwritable(folder: string, cause: unknown): InlayError {

@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writ
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { cacheFolder } from "./environment.ts";
-import { renamePatiently } from "./files.ts";
+import { fileError, renamePatiently } from "./files.ts";
 import { Intervals } from "./intervals.ts";
 
 /** How often what has arrived is made safe against a power cut, in ms. */
@@ -52,11 +52,14 @@ export class PartialFile {
     return this.#done.missingUpTo(this.size);
   }
 
+  /** @throws ERR_DISK_FULL, ERR_MODEL_ACCESS; so do all the other methods */
   async write(chunk: Uint8Array, position: number): Promise<void> {
-    for (let written = 0; written < chunk.length; ) {
-      const { bytesWritten } = await this.#file.write(chunk, written, chunk.length - written, position + written);
-      written += bytesWritten;
-    }
+    await this.#guard(async () => {
+      for (let written = 0; written < chunk.length; ) {
+        const { bytesWritten } = await this.#file.write(chunk, written, chunk.length - written, position + written);
+        written += bytesWritten;
+      }
+    });
     this.#done.add(position, position + chunk.length);
     if (Date.now() - this.#saved >= CHECKPOINT) await this.save();
   }
@@ -71,27 +74,30 @@ export class PartialFile {
       await rename(`${this.path}.json.new`, `${this.path}.json`);
     };
     this.#saving = this.#saving.then(step, step);
-    return this.#saving;
+    return this.#guard(() => this.#saving);
   }
 
   /** Forgets everything that has arrived. */
   async restart(): Promise<void> {
     this.#done = new Intervals();
-    await this.#file.truncate(0);
+    await this.#guard(() => this.#file.truncate(0));
     await this.save();
   }
 
   async sha256(signal?: AbortSignal, onProgress?: (bytes: number) => void): Promise<string> {
-    return hashOf(this.#file, signal, onProgress);
+    return this.#guard(() => hashOf(this.#file, signal, onProgress));
   }
 
   /** Moves the finished file to its place, which shows it whole or not at all, even after a power cut. */
   async moveTo(path: string): Promise<void> {
-    await this.#file.sync();
-    await this.#file.close();
-    await renamePatiently(this.path, path);
-    await syncFolder(dirname(path));
-    await rm(`${this.path}.json`, { force: true });
+    await this.#guard(async () => {
+      await mkdir(dirname(path), { recursive: true });
+      await this.#file.sync();
+      await this.#file.close();
+      await renamePatiently(this.path, path);
+      await syncFolder(dirname(path));
+      await rm(`${this.path}.json`, { force: true });
+    });
   }
 
   /** Keeps what has arrived for the next attempt. */
@@ -108,6 +114,14 @@ export class PartialFile {
     await this.#saving.catch(() => undefined);
     await this.#file.close().catch(() => undefined);
     for (const suffix of ["", ".json", ".json.new"]) await rm(this.path + suffix, { force: true });
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).syscall === undefined ? error : fileError(error, this.path);
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import { dirname, join, relative } from "node:path";
 import { catalogueReference } from "./catalogue.ts";
 import { download, sizeOf } from "./download.ts";
 import { offlineBy } from "./environment.ts";
+import { fileError } from "./files.ts";
 import { HttpClient, offline, plain } from "./http.ts";
 import { findHttps, urlFilePath } from "./https.ts";
 import { describeFile, type HubFile, hubEndpoint, hubToken } from "./hub.ts";
@@ -50,7 +51,8 @@ async function pullUrl(name: string, url: string, sha256: string, options: PullO
     const size = await sizeOf(client, url, options.signal);
     await download({ ...options, client, url, size, sha256, destination, name: plain(url) });
   });
-  await writeWhole(destination.replace(/\.gguf$/, ".url"), `${url}\n`);
+  const note = destination.replace(/\.gguf$/, ".url");
+  await coded(note, () => writeWhole(note, `${url}\n`));
   return { name, path: destination, source: "https", sha256 };
 }
 
@@ -73,7 +75,7 @@ async function pullFromHub(name: string, reference: HubReference, options: PullO
     if (present !== "own") {
       await download({ ...options, ...file, client, destination, name: `${file.repo}/${file.file}` });
     }
-    const path = await linkSnapshot(file, reference.revision ?? "main");
+    const path = await coded(destination, () => linkSnapshot(file, reference.revision ?? "main"));
     return { name, path, source: "huggingface" as const, sha256: file.sha256 };
   });
 }
@@ -88,6 +90,14 @@ async function withClient<T>(
     return await work(client);
   } finally {
     await client.close();
+  }
+}
+
+async function coded<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw fileError(error, path);
   }
 }
 
