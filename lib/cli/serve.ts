@@ -92,7 +92,18 @@ export function register(program: Command): void {
   add("--log <level>", "what to log, as lines of JSON on stderr", "INLAY_LOG", (option) =>
     option.choices(LOG_LEVELS).default("info"),
   );
-  command.action((flags: Flags) => serve(flags, command));
+  command.action((flags: Flags) => serve(withoutOff(flags, command), command));
+}
+
+/** A switch's variable that says no is no. */
+function withoutOff(flags: Flags, command: Command): Flags {
+  const switches = { only: "INLAY_ONLY", insecure: "INLAY_INSECURE", pull: "INLAY_PULL" } as const;
+  const result = { ...flags };
+  for (const [name, variable] of Object.entries(switches) as [keyof typeof switches, string][]) {
+    const given = command.getOptionValueSource(name);
+    if (given === "env" && /^(0|false|no|off|)$/i.test(process.env[variable] ?? "")) result[name] = false;
+  }
+  return result;
 }
 
 async function serve(flags: Flags, command: Command): Promise<void> {

@@ -84,6 +84,7 @@ export class ServedModels {
     const before = this.#stays.get(target);
     const gone = before === undefined || (before.keepAlive >= 0 && now - before.lastUsed > before.keepAlive * 1000);
     const keepAlive = asked ?? (gone ? this.#keepAlive : before.keepAlive);
+    if (this.#stays.size >= MAX_VETTED) this.#stays.clear();
     if (keepAlive === 0) this.#stays.delete(target);
     else this.#stays.set(target, { keepAlive, lastUsed: now });
     return keepAlive;

@@ -1,4 +1,5 @@
 // What each route takes and gives. decode() checks requests against these; GET /openapi.json publishes them.
+import { OPTION_KINDS, type OptionKind } from "./model-options.ts";
 import { flag, integer, list, object, optional, type RequestSchema, type Schema, text } from "./schema.ts";
 
 const MODEL = text("Name of the model");
@@ -7,21 +8,26 @@ const DURATION: Schema = {
   description:
     'How long the model stays loaded after the request: "5m", "1.5h", seconds, 0 (not at all), negative (for ever)',
 };
+const OPTION_SCHEMAS: Readonly<Record<OptionKind, Schema>> = {
+  integer: { type: ["number", "null"] },
+  float32: { type: ["number", "null"] },
+  boolean: { type: ["boolean", "null"] },
+  strings: { oneOf: [{ type: "string" }, { type: "array", items: { type: "string" } }, { type: "null" }] },
+};
+const OPTION_DESCRIPTIONS: Readonly<Record<string, string>> = {
+  num_ctx: "Tokens per text at most, specials included",
+  num_thread: "Threads; 0: as many as make sense",
+  num_gpu: "Layers on the GPU; 0: run on the CPU",
+};
 const OPTIONS: Schema = {
   type: "object",
-  description: "Ollama's runtime options. num_ctx, num_thread and num_gpu act; any other is accepted and ignored",
-  properties: {
-    seed: integer("Ignored"),
-    temperature: { type: "number", description: "Ignored" },
-    top_k: integer("Ignored"),
-    top_p: { type: "number", description: "Ignored" },
-    min_p: { type: "number", description: "Ignored" },
-    stop: { anyOf: [{ type: "string" }, { type: "array", items: { type: "string" } }], description: "Ignored" },
-    num_ctx: integer("Tokens per text at most, specials included"),
-    num_predict: integer("Ignored"),
-    num_thread: integer("Threads; 0: as many as make sense"),
-    num_gpu: integer("Layers on the GPU; 0: run on the CPU"),
-  },
+  description: "Ollama's options. num_ctx, num_thread and num_gpu act; any other is accepted and ignored",
+  properties: Object.fromEntries(
+    Object.entries(OPTION_KINDS).map(([name, kind]) => [
+      name,
+      { ...OPTION_SCHEMAS[kind], description: OPTION_DESCRIPTIONS[name] ?? "Ignored" },
+    ]),
+  ),
   additionalProperties: true,
 };
 const TEXTS: Schema = {
@@ -29,17 +35,23 @@ const TEXTS: Schema = {
   description: "Text or texts",
 };
 const VECTOR: Schema = { type: "array", items: { type: "number" }, description: "A vector of norm 1" };
+/** An integer that a number of JavaScript holds exactly. */
+const count = (description: string): Schema => ({
+  ...integer(description),
+  minimum: -Number.MAX_SAFE_INTEGER,
+  maximum: Number.MAX_SAFE_INTEGER,
+});
 const NANOSECONDS = (what: string): Schema => integer(`${what}, in nanoseconds`);
 
 export const embedRequest: RequestSchema = {
   title: "EmbedRequest",
   type: "object",
-  required: ["model", "input"],
+  required: ["model"],
   properties: {
-    model: optional(MODEL),
-    input: optional(TEXTS),
+    model: MODEL,
+    input: optional({ ...TEXTS, description: "Text or texts; none: the model is loaded, no more" }),
     truncate: optional({ ...flag("Cut texts that exceed the context; false: an error instead"), default: true }),
-    dimensions: optional(integer("Keep this many dimensions and normalise again")),
+    dimensions: optional(count("Keep this many dimensions and normalise again")),
     keep_alive: optional(DURATION),
     options: optional(OPTIONS),
   },
@@ -63,7 +75,7 @@ export const embedResponse: Schema = {
 export const embeddingsRequest: RequestSchema = {
   title: "EmbeddingRequest",
   type: "object",
-  required: ["model", "prompt"],
+  required: ["model"],
   properties: {
     model: optional(MODEL),
     prompt: optional(text("The text")),
@@ -100,7 +112,7 @@ export const openAiRequest: RequestSchema = {
       pattern: "^([Ff][Ll][Oo][Aa][Tt]|[Bb][Aa][Ss][Ee]64|)$",
       default: "float",
     }),
-    dimensions: optional(integer("Keep this many dimensions and normalise again")),
+    dimensions: optional(count("Keep this many dimensions and normalise again")),
     user: { description: "Ignored" },
   },
   additionalProperties: true,
@@ -169,7 +181,7 @@ export const similarityRequest: RequestSchema = {
     source: optional(text("The text that the others are compared with")),
     input: optional(TEXTS),
     truncate: optional({ ...flag("Cut texts that exceed the context; false: an error instead"), default: true }),
-    dimensions: optional(integer("Compare in this many dimensions")),
+    dimensions: optional(count("Compare in this many dimensions")),
     keep_alive: optional(DURATION),
     options: optional(OPTIONS),
   },

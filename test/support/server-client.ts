@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { createServer, type InlayServer, type ServerOptions } from "../../lib/server/index.ts";
+import { checkAnswer } from "./server-document.ts";
 
 export interface Running {
   server: InlayServer;
@@ -26,23 +27,23 @@ export interface Answer {
 export async function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
   const text = typeof body === "string" ? body : JSON.stringify(body);
   return read(
-    await fetch(url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: text }),
+    new Request(url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: text }),
   );
 }
 
 export async function get(url: string, headers: Record<string, string> = {}): Promise<Answer> {
-  return read(await fetch(url, { headers }));
+  return read(new Request(url, { headers }));
 }
 
-async function read(response: Response): Promise<Answer> {
+/** Sends a request and checks that the answer is one that the OpenAPI document announces. */
+export async function read(request: Request, send: (request: Request) => Promise<Response> = fetch): Promise<Answer> {
+  const response = await send(request);
   const text = await response.text();
-  const isJson = /json/.test(response.headers.get("content-type") ?? "");
-  return {
-    status: response.status,
-    headers: response.headers,
-    text,
-    json: isJson && text !== "" && !/ndjson/.test(response.headers.get("content-type")!) ? JSON.parse(text) : undefined,
-  };
+  const type = response.headers.get("content-type") ?? "";
+  const json = /^application\/json/.test(type) && text !== "" ? JSON.parse(text) : undefined;
+  const answer = { status: response.status, headers: response.headers, text, json };
+  checkAnswer(request.method.toLowerCase(), new URL(request.url).pathname, answer);
+  return answer;
 }
 
 /** Everything that a server sends to these bytes until it closes, or until `until` has come. */
