@@ -14,7 +14,9 @@ export function register(program: Command): void {
 }
 
 async function run(models: string[], { json }: { json?: boolean }, signal: AbortSignal): Promise<void> {
-  for (const name of models.length > 0 ? models : await vouchedModels()) {
+  const names = models.length > 0 ? models : await vouchedModels();
+  if (names.length === 0 && !json) process.stdout.write("no model here has a source that states its hash\n");
+  for (const name of names) {
     const progress = new FileProgress(!json);
     const verified = await verifyModel(name, { signal, onProgress: (step) => progress.show(step) }).finally(() =>
       progress.end(),

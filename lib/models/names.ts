@@ -136,6 +136,7 @@ function parseHub(name: string, rest: string): HubReference {
   const [owner = "", repoAndRevision = "", ...tail] = path.split("/");
   const [repo = "", ...revisions] = repoAndRevision.split("@");
   let revision = revisions.length === 0 ? undefined : revisions.join("@");
+  if (owner === "" || repo === "") throw invalid(name, "a repository is owner/repo");
   for (const part of [owner, repo]) {
     if (!HUB_PART.test(part) || /--|\.\./.test(part) || isDeviceName(part)) {
       throw invalid(name, `a repository is owner/repo, and ${JSON.stringify(part)} can be neither`);

@@ -55,14 +55,16 @@ async function locate(name: string, parsed: ParsedName, options: ResolveOptions)
     case "path":
       return findPath(name, parsed.path);
     case "https":
-      return (await findHttps(name, parsed.sha256)) ?? missing(name, "It has not been pulled yet.");
+      return (
+        (await findHttps(name, parsed.sha256)) ?? missing(name, `Fetch it with: inlay pull ${JSON.stringify(name)}.`)
+      );
     case "huggingface": {
       const cached = await findHuggingFace(name, parsed.reference);
       const own = cached ?? (parsed.ollama === undefined ? undefined : await findOllama(parsed.ollama, denied));
-      return own ?? missing(name, "It is in no Hugging Face cache on this machine.", denied);
+      return own ?? missing(name, `It is in no Hugging Face cache. Fetch it with: inlay pull ${name}.`, denied);
     }
     case "plain":
-      return (await locatePlain(name, options, denied)) ?? missing(name, await advice(name), denied);
+      return (await locatePlain(name, options, denied)) ?? missing(name, advice(name), denied);
   }
 }
 
@@ -79,16 +81,16 @@ async function locatePlain(
   return allowPaths && (await isRegularFile(absolute(name))) ? findPath(name, absolute(name)) : undefined;
 }
 
-async function advice(name: string): Promise<string> {
+function advice(name: string): string {
   return catalogueReference(name) === undefined
-    ? "It is in no Ollama store, is no alias and is not in the catalogue (inlay list --catalogue)."
-    : "It is in the catalogue, but not on this machine.";
+    ? `It is in no Ollama store, is no alias and is not in the catalogue (inlay list --catalogue). Fetch it with: ollama pull ${name}, or by its repository with: inlay pull hf:owner/repo.`
+    : `The catalogue knows it. Fetch it with: inlay pull ${name}.`;
 }
 
 function missing(name: string, why: string, denied: readonly InlayError[] = []): never {
   if (denied[0] !== undefined) throw denied[0];
   throw new InlayError(
     "ERR_MODEL_NOT_FOUND",
-    `There is no model ${JSON.stringify(name)} on this machine. ${why} Fetch it with: inlay pull ${name} (or ollama pull). inlay doctor shows where models are looked for.`,
+    `There is no model ${JSON.stringify(name)} on this machine. ${why} inlay doctor shows where models are looked for.`,
   );
 }
