@@ -2,6 +2,7 @@
 export type * from "./index.js";
 export {
   BUILTIN_MODEL,
+  catalogue,
   embed,
   formatFloats,
   InlayError,

@@ -2,7 +2,15 @@ export { embed } from "./embed.ts";
 export { type ErrorCode, type ErrorDetails, InlayError } from "./errors.ts";
 export { formatFloats } from "./format.ts";
 export { loadModel } from "./model.ts";
-export { listModels, pullModel, removeModel, resolveModel, verifyModel } from "./models/index.ts";
+export {
+  type CatalogueEntry,
+  catalogue,
+  listModels,
+  pullModel,
+  removeModel,
+  resolveModel,
+  verifyModel,
+} from "./models/index.ts";
 export type * from "./models/types.ts";
 export { version } from "./package.ts";
 export { models, runtime, unload } from "./runtime.ts";
