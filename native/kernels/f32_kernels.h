@@ -33,16 +33,43 @@ struct Block {
   int64_t out_stride;
   const char* ahead;
   int32_t ahead_step;  // 64, or 0 for nothing to fetch
+  bool resumes;        // adds to what `out` holds instead of to zero
+};
+
+// Rows in groups of three, each group from one pointer: with the stride once and twice as an index, every value of a
+// block is one addressing mode away, and the addresses of twelve rows fit in the registers there are.
+template <int rows>
+struct RowPointers {
+  static constexpr int groups = (rows + 2) / 3;
+  const char* group[groups];
+  int64_t stride;  // bytes
+
+  INLAY_INLINE RowPointers(const float* a, int64_t a_stride) : stride(a_stride * 4) {
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; g++) {
+      group[g] = reinterpret_cast<const char*>(a) + 3 * g * stride;
+      __asm__("" : "+r"(group[g]));  // or the compiler derives all from one, and spills
+    }
+  }
+  INLAY_INLINE float value(int row, int k) const {
+    float x;
+    __builtin_memcpy(&x, group[row / 3] + row % 3 * stride + 4 * k, sizeof(x));
+    return x;
+  }
+  INLAY_INLINE void advance(int k) {
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; g++) group[g] += 4 * k;
+  }
 };
 
 template <int rows>
-INLAY_INLINE void multiply_step(const float* a, int64_t a_stride, const float* b, Vec (&sums)[rows][panel_vectors]) {
+INLAY_INLINE void multiply_step(const RowPointers<rows>& a, int k, const float* b, Vec (&sums)[rows][panel_vectors]) {
   Vec weights[panel_vectors];
 #pragma GCC unroll 8
-  for (int v = 0; v < panel_vectors; v++) weights[v] = load(b + v * lanes);
+  for (int v = 0; v < panel_vectors; v++) weights[v] = load(b + k * panel_width + v * lanes);
 #pragma GCC unroll 16
   for (int r = 0; r < rows; r++) {
-    const Vec x = set1(a[r * a_stride]);
+    const Vec x = set1(a.value(r, k));
 #pragma GCC unroll 8
     for (int v = 0; v < panel_vectors; v++) sums[r][v] = fma(x, weights[v], sums[r][v]);
   }
@@ -54,28 +81,30 @@ void multiply(const Block& block) {
 #pragma GCC unroll 16
   for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 8
-    for (int v = 0; v < panel_vectors; v++) sums[r][v] = zero();
+    for (int v = 0; v < panel_vectors; v++) {
+      sums[r][v] = block.resumes ? load(block.out + r * block.out_stride + v * lanes) : zero();
+    }
   }
-  const float* a = block.a;
+  RowPointers<rows> a(block.a, block.a_stride);
   const float* b = block.b;
   const char* ahead = block.ahead;
-  const int64_t a_stride = block.a_stride;
-  int32_t k = 0;
-  for (; k + 4 <= block.depth; k += 4) {
-    multiply_step<rows>(a, a_stride, b, sums);
+  const int64_t ahead_step = block.ahead_step;
+  int32_t k = block.depth;
+  for (; k >= 4; k -= 4) {
+    multiply_step<rows>(a, 0, b, sums);
     __builtin_prefetch(ahead, 0, 2);
-    multiply_step<rows>(a + 1, a_stride, b + panel_width, sums);
-    ahead += block.ahead_step;
-    multiply_step<rows>(a + 2, a_stride, b + 2 * panel_width, sums);
+    ahead += ahead_step;
+    multiply_step<rows>(a, 1, b, sums);
+    multiply_step<rows>(a, 2, b, sums);
     __builtin_prefetch(ahead, 0, 2);
-    multiply_step<rows>(a + 3, a_stride, b + 3 * panel_width, sums);
-    ahead += block.ahead_step;
-    a += 4;
+    ahead += ahead_step;
+    multiply_step<rows>(a, 3, b, sums);
+    a.advance(4);
     b += 4 * panel_width;
   }
-  for (; k < block.depth; k++) {
-    multiply_step<rows>(a, a_stride, b, sums);
-    a += 1;
+  for (; k > 0; k--) {
+    multiply_step<rows>(a, 0, b, sums);
+    a.advance(1);
     b += panel_width;
   }
 #pragma GCC unroll 16
@@ -159,38 +188,70 @@ void finish(const Product& p, int32_t panel, int32_t row, int32_t rows, const fl
   }
 }
 
-void product(const Product& p, int32_t row_begin, int32_t row_end, int32_t panel_begin, int32_t panel_end) {
-  const int32_t blocks = (row_end - row_begin + block_rows - 1) / block_rows;
-  if (blocks <= 0) return;
-  const int32_t rows = (row_end - row_begin) / blocks;        // of each block; the first `longer` have one more
-  const int32_t longer = (row_end - row_begin) % blocks;
-  const int64_t panel_values = int64_t(p.depth) * panel_width;
-  const int64_t value_bytes = p.panel_type == PanelType::f16 ? 2 : 4;
-  alignas(64) float sums[block_rows * panel_width];
-  for (int32_t panel = panel_begin; panel < panel_end; panel++) {
-    const char* packed = static_cast<const char*>(p.panels) + panel * panel_values * value_bytes;
-    const float* weights = f32(packed);
-    if (p.panel_type == PanelType::f16) {
-      widen_f16(reinterpret_cast<const uint16_t*>(packed), f32(p.scratch), panel_values);
-      weights = f32(p.scratch);
+// Depth that a panel is taken in at a time: 48 KB of it, so that longer panels stay in the nearer caches while all rows
+// pass over them (and widened halves are read where they were written). Between two such steps sums wait in memory;
+// a float stored and loaded is the same float, so the chain is one.
+constexpr int32_t depth_step = 12288 / panel_width;
+// Rows whose sums wait together.
+constexpr int32_t rows_at_once = 12 * block_rows;
+
+// One panel by some rows, whose sums go to `sums`, panel_width apart.
+struct Strip {
+  const Product& p;
+  const char* panel;
+  const char* next_panel;  // fetched meanwhile; nullptr: none
+  int32_t row;
+  int32_t rows;
+  float* sums;
+  float* widened;
+};
+
+INLAY_INLINE void multiply_strip(const Strip& strip) {
+  const Product& p = strip.p;
+  const bool halves = p.panel_type == PanelType::f16;
+  const int64_t stride = row_stride(p.depth);
+  const float* a = f32(p.a) + strip.row * stride;
+  const int32_t blocks = (strip.rows + block_rows - 1) / block_rows;
+  const int32_t least_rows = strip.rows / blocks, longer = strip.rows % blocks;  // the first `longer` have one more
+  const char* ahead = strip.next_panel;
+  const char* ahead_end = ahead + int64_t(p.depth) * panel_width * (halves ? 2 : 4);
+  for (int32_t k = 0; k < p.depth; k += depth_step) {
+    const int32_t depth = least(depth_step, p.depth - k);
+    const float* weights = f32(strip.panel) + int64_t(k) * panel_width;
+    if (halves) {
+      widen_f16(reinterpret_cast<const uint16_t*>(strip.panel) + int64_t(k) * panel_width, strip.widened,
+                int64_t(depth) * panel_width);
+      weights = strip.widened;
     }
-    const char* next = packed + panel_values * value_bytes;
-    const char* next_end = panel + 1 < panel_end ? next + panel_values * value_bytes : next;
-    int32_t row = row_begin;
+    int32_t row = 0;
     for (int32_t i = 0; i < blocks; i++) {
-      const int32_t count = rows + (i < longer ? 1 : 0);
-      const bool fetch = next < next_end;
-      Block block = {f32(p.a) + int64_t(row) * row_stride(p.depth), row_stride(p.depth), weights, p.depth, sums,
-                     panel_width, fetch ? next : packed, fetch ? 64 : 0};
-      multiplies[count - 1](block);
-      next += int64_t(p.depth) / 2 * 64;
-      finish(p, panel, row, count, sums);
-      row += count;
+      const int32_t rows = least_rows + (i < longer ? 1 : 0);
+      const bool fetch = strip.next_panel != nullptr && ahead < ahead_end;
+      const Block block = {a + row * stride + k, stride, weights, depth, strip.sums + row * panel_width, panel_width,
+                           fetch ? ahead : strip.panel, fetch ? 64 : 0, k != 0};
+      multiplies[rows - 1](block);
+      ahead += depth / 4 * 2 * 64;
+      row += rows;
     }
   }
 }
 
-uint64_t product_scratch(int32_t depth) { return uint64_t(depth) * panel_width * sizeof(float); }
+void product(const Product& p, int32_t row_begin, int32_t row_end, int32_t panel_begin, int32_t panel_end) {
+  const int64_t panel_bytes = int64_t(p.depth) * panel_width * (p.panel_type == PanelType::f16 ? 2 : 4);
+  float* sums = f32(p.scratch);
+  float* widened = sums + rows_at_once * panel_width;
+  for (int32_t panel = panel_begin; panel < panel_end; panel++) {
+    const char* packed = static_cast<const char*>(p.panels) + panel * panel_bytes;
+    for (int32_t row = row_begin; row < row_end; row += rows_at_once) {
+      const int32_t rows = least(rows_at_once, row_end - row);
+      const bool fetch = row == row_begin && panel + 1 < panel_end;
+      multiply_strip({p, packed, fetch ? packed + panel_bytes : nullptr, row, rows, sums, widened});
+      finish(p, panel, row, rows, sums);
+    }
+  }
+}
+
+uint64_t product_scratch(int32_t) { return uint64_t(rows_at_once + depth_step) * panel_width * sizeof(float); }
 
 // ---- packing ----
 
@@ -366,7 +427,7 @@ void attend(const Attention& p, const PackedHead& packed, int32_t head, int32_t 
     for (int32_t query = query_begin; query < query_end; query += block_rows) {
       Block block = {q + query * stride, stride, keys, p.head_size,
                      packed.scores + (query - query_begin) * packed.score_stride + panel * panel_width,
-                     packed.score_stride, reinterpret_cast<const char*>(keys), 0};
+                     packed.score_stride, reinterpret_cast<const char*>(keys), 0, false};
       multiplies[least(block_rows, query_end - query) - 1](block);
     }
   }
@@ -382,7 +443,7 @@ void attend(const Attention& p, const PackedHead& packed, int32_t head, int32_t 
     for (int32_t query = query_begin; query < query_end; query += block_rows) {
       const int32_t rows = least(block_rows, query_end - query);
       Block block = {packed.scores + (query - query_begin) * packed.score_stride, packed.score_stride, values,
-                     range.end - range.begin, sums, panel_width, reinterpret_cast<const char*>(values), 0};
+                     range.end - range.begin, sums, panel_width, reinterpret_cast<const char*>(values), 0, false};
       multiplies[rows - 1](block);
       for (int32_t r = 0; r < rows; r++) {
         const Vec scale = set1(inverse[query - query_begin + r]);

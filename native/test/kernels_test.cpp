@@ -181,14 +181,15 @@ TEST_CASE("products agree with the scalar ones over odd shapes, and do not depen
     for (uint32_t i = 0; i < 160; i++) {
       const Epilogue epilogue = epilogues[i % 8];
       const PanelType type = k->f16_panels && i % 3 == 0 ? PanelType::f16 : PanelType::native;
-      ProductCase test(i, shapes.whole(1, 50), shapes.whole(1, 200), shapes.whole(1, 130), epilogue, type);
+      const int32_t depth = shapes.whole(1, i % 10 == 9 ? 2000 : 200), rows = shapes.whole(1, i % 20 == 9 ? 300 : 50);
+      ProductCase test(i, rows, depth, shapes.whole(1, 130), epilogue, type);
       CAPTURE(k->name);
       CAPTURE(i);
       Matrix whole(test.rows, test.columns), cut(test.rows, test.columns), reference(test.rows, test.columns);
       test.run(scalar(), reference, test.rows, 1000);
       test.run(*k, whole, test.rows, 1000);
       test.run(*k, cut, shapes.whole(1, 20), shapes.whole(1, 3));
-      CHECK(difference(whole, reference) < 2e-5);
+      CHECK(difference(whole, reference) < 4e-5);
       CHECK(same_bits(whole, cut));
     }
   }
