@@ -1,4 +1,5 @@
 import { createHash, randomInt } from "node:crypto";
+import { readlinkSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
@@ -10,7 +11,7 @@ import { Intervals } from "./intervals.ts";
 const CHECKPOINT = 500;
 /** A partial file that nobody continued for so long is removed, in ms. */
 const ABANDONED = 7 * 24 * 3600_000;
-const HOST = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+const HOST = createHash("sha256").update(hostname()).update(processNamespace()).digest("hex").slice(0, 8);
 const NAME = /^([0-9a-f]{64})\.([0-9a-f]{8})-(\d+)-\d+\.partial$/;
 
 /**
@@ -192,6 +193,15 @@ async function readState(path: string, size: number): Promise<Intervals | undefi
     return state.size === size ? Intervals.from(state.done, size) : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Containers may share a cache and a host name; their process numbers mean different things. */
+function processNamespace(): string {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return "";
   }
 }
 
