@@ -4,7 +4,7 @@ import { type EmbeddingModel, type LoadOptions, loadModel } from "../lib/index.t
 import { type ModelSpec, makeModel, random } from "./support/synthetic.ts";
 import { TEXTS } from "./support/texts.ts";
 
-const ARRANGEMENTS = 60;
+const ARRANGEMENTS = 50;
 const THREADS = [1, 2, 4];
 
 const SPECS: ModelSpec[] = [

@@ -40,7 +40,7 @@ export function modelAround(vocabulary: string): Promise<string> {
   return makeModel({
     architecture: ARCHITECTURES[vocabulary] ?? "qwen3",
     vocabulary,
-    layers: 1,
+    layers: 2,
     dim: 32,
     heads: 1,
     kvHeads: 1,
