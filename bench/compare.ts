@@ -129,7 +129,7 @@ async function measureCell(
 ): Promise<void> {
   const rates = new Map<Loaded, { rates: number[]; gaps: number[]; missing?: string }>();
   for (const one of loaded) {
-    const seconds = (length * batch) / slowestRate(one.result.throughput);
+    const seconds = (length * batch) / fastestRate(one.result.throughput);
     const missing = seconds * 1000 > LONGEST_CALL_MS ? `a call would take ${Math.round(seconds)} s` : undefined;
     rates.set(one, { rates: [], gaps: [], ...(missing !== undefined && { missing }) });
   }
@@ -152,9 +152,10 @@ async function measureCell(
   }
 }
 
-function slowestRate(throughput: Throughputs[]): number {
+/** Of what is measured so far: a guess that rather tries a cell than leaves it out. */
+function fastestRate(throughput: Throughputs[]): number {
   const rates = throughput.map(({ tokensPerSecond }) => tokensPerSecond).filter((rate) => typeof rate === "number");
-  return Math.min(...rates);
+  return rates.length > 0 ? Math.max(...rates) : Number.POSITIVE_INFINITY;
 }
 
 async function measureLatency(loaded: Loaded[], texts: BenchText[], { rounds, milliseconds }: Options): Promise<void> {

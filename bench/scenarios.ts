@@ -2,7 +2,7 @@
 import { fork } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Loaded } from "./compare.ts";
+import { type Loaded, median } from "./compare.ts";
 import { type BenchModel, CACHE } from "./models.ts";
 import type { Options } from "./options.ts";
 import { PeerProcess } from "./process.ts";
@@ -36,8 +36,14 @@ export async function runScenarios(
       }
     }
   };
-  const rate = async (process: PeerProcess, texts: typeof bulk) =>
-    (await process.call("throughput", { texts, batch: BATCH, milliseconds, warmUp: false })).tokensPerSecond;
+  const rate = async (process: PeerProcess, texts: typeof bulk) => {
+    const rates: number[] = [];
+    for (let round = 0; round < options.rounds; round++) {
+      const request = { texts, batch: BATCH, milliseconds, warmUp: false };
+      rates.push((await process.call("throughput", request)).tokensPerSecond);
+    }
+    return median(rates);
+  };
 
   await each("single texts during a bulk job", async ({ process }, result) => {
     result.latencyAlone = await process.call("latency", { texts: singles, milliseconds });
