@@ -26,7 +26,11 @@ export interface JobOutcome extends NativeResult {
 }
 
 /** Hands texts to the native queue without holding the event loop, and waits for the job to settle. @internal */
-export async function runJob(texts: readonly string[], request: JobRequest, watch?: (job: NativeHandle) => () => void): Promise<JobOutcome> {
+export async function runJob(
+  texts: readonly string[],
+  request: JobRequest,
+  watch?: (job: NativeHandle) => () => void,
+): Promise<JobOutcome> {
   const turns = new Turns();
   const units = await countUnits(texts, turns);
   request.signal?.throwIfAborted();
@@ -34,7 +38,11 @@ export async function runJob(texts: readonly string[], request: JobRequest, watc
 }
 
 /** The same for token ids. @internal */
-export async function runTokenJob(ids: Int32Array[], request: JobRequest, watch?: (job: NativeHandle) => () => void): Promise<JobOutcome> {
+export async function runTokenJob(
+  ids: Int32Array[],
+  request: JobRequest,
+  watch?: (job: NativeHandle) => () => void,
+): Promise<JobOutcome> {
   request.signal?.throwIfAborted();
   return settle(ids.length, 0, request, watch, async (job) => native().appendTokens(job, ids));
 }
@@ -76,7 +84,11 @@ function allocate(length: number): Float32Array {
   try {
     return new Float32Array(length);
   } catch (cause) {
-    throw new InlayError("ERR_OUT_OF_MEMORY", `There is no memory for ${length} floats of result; embed fewer texts at once, or use embedMany.`, { cause });
+    throw new InlayError(
+      "ERR_OUT_OF_MEMORY",
+      `There is no memory for ${length} floats of result; embed fewer texts at once, or use embedMany.`,
+      { cause },
+    );
   }
 }
 
@@ -87,7 +99,11 @@ async function countUnits(texts: readonly string[], turns: Turns): Promise<numbe
     const text: unknown = texts[i];
     if (typeof text !== "string") throw notAText(text, i);
     if (text.length > LONGEST_TEXT) {
-      throw new InlayError("ERR_INPUT_INVALID", `Input ${i} has ${text.length} UTF-16 units, the most is ${LONGEST_TEXT}; cut it into pieces.`, { index: i });
+      throw new InlayError(
+        "ERR_INPUT_INVALID",
+        `Input ${i} has ${text.length} UTF-16 units, the most is ${LONGEST_TEXT}; cut it into pieces.`,
+        { index: i },
+      );
     }
     units += text.length;
     if (turns.over(4096)) await turns.next();
@@ -95,7 +111,12 @@ async function countUnits(texts: readonly string[], turns: Turns): Promise<numbe
   return units;
 }
 
-async function handOver(job: NativeHandle, texts: readonly string[], turns: Turns, signal?: AbortSignal): Promise<void> {
+async function handOver(
+  job: NativeHandle,
+  texts: readonly string[],
+  turns: Turns,
+  signal?: AbortSignal,
+): Promise<void> {
   const addon = native();
   let from = 0;
   while (from < texts.length) {
@@ -107,7 +128,8 @@ async function handOver(job: NativeHandle, texts: readonly string[], turns: Turn
     }
     let to = from;
     let units = 0;
-    while (to < texts.length && to - from < HAND_OVER_TEXTS && units + texts[to]!.length <= HAND_OVER_UNITS) units += texts[to++]!.length;
+    while (to < texts.length && to - from < HAND_OVER_TEXTS && units + texts[to]!.length <= HAND_OVER_UNITS)
+      units += texts[to++]!.length;
     addon.appendTexts(job, texts, from, to, false);
     from = to;
     if (from < texts.length && turns.over(1)) await turns.next();

@@ -42,7 +42,11 @@ function readLimits(): Limits {
 }
 
 function applyToScheduler({ threads }: Limits): void {
-  native().configure(threads, bytesFrom("INLAY_QUEUE_BYTES") ?? 0, numberFrom("INLAY_QUEUE_TOKENS", 1, Number.MAX_SAFE_INTEGER) ?? 0);
+  native().configure(
+    threads,
+    bytesFrom("INLAY_QUEUE_BYTES") ?? 0,
+    numberFrom("INLAY_QUEUE_TOKENS", 1, Number.MAX_SAFE_INTEGER) ?? 0,
+  );
 }
 
 function numberFrom(variable: string, least: number, most: number): number | undefined {
@@ -50,13 +54,17 @@ function numberFrom(variable: string, least: number, most: number): number | und
   if (!text) return undefined;
   const value = Number(text);
   if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new InlayError("ERR_INPUT_INVALID", `${variable} must be a whole number from ${least} to ${most}, it is "${text}".`);
+  throw new InlayError(
+    "ERR_INPUT_INVALID",
+    `${variable} must be a whole number from ${least} to ${most}, it is "${text}".`,
+  );
 }
 
 function bytesFrom(variable: string): number | undefined {
   const text = process.env[variable]?.trim();
   if (!text) return undefined;
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?$/i.exec(text);
-  if (!match) throw new InlayError("ERR_INPUT_INVALID", `${variable} must be a size such as "2GB" or "512MB", it is "${text}".`);
+  if (!match)
+    throw new InlayError("ERR_INPUT_INVALID", `${variable} must be a size such as "2GB" or "512MB", it is "${text}".`);
   return Math.floor(Number(match[1]) * 1024 ** ["", "k", "m", "g", "t"].indexOf(match[2]!.toLowerCase()));
 }

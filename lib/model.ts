@@ -62,7 +62,9 @@ export class ModelHandle implements EmbeddingModel {
   async embed(input: string | readonly string[], options: EmbedOptions = {}): Promise<EmbedResult> {
     checkEmbedOptions(options);
     const texts = snapshot(input);
-    return options.pooledLong ? embedLong(this, texts, options, this.#limit - this.#entry.info.specials) : this.embedTexts(texts, options);
+    return options.pooledLong
+      ? embedLong(this, texts, options, this.#limit - this.#entry.info.specials)
+      : this.embedTexts(texts, options);
   }
 
   async embedTokens(input: readonly ArrayLike<number>[], options: EmbedOptions = {}): Promise<EmbedResult> {
@@ -131,14 +133,24 @@ export class ModelHandle implements EmbeddingModel {
     const { dimensions: most } = this.#entry.info;
     const dimensions = options.dimensions ?? most;
     if (dimensions > most) {
-      throw new InlayError("ERR_INPUT_INVALID", `dimensions: expected 1 to ${most}, the model's own, received ${dimensions}.`);
+      throw new InlayError(
+        "ERR_INPUT_INVALID",
+        `dimensions: expected 1 to ${most}, the model's own, received ${dimensions}.`,
+      );
     }
     let flags = 0;
     if (options.truncate ?? true) flags |= FLAG.truncate;
     if (options.normalize ?? true) flags |= FLAG.normalize;
     if (options.parseSpecial) flags |= FLAG.parseSpecial;
     if (options.priority === "bulk") flags |= FLAG.bulk;
-    return { model: this.#entry.native, flags, dimensions, limit: this.#limit, threads: this.#threads, signal: options.signal };
+    return {
+      model: this.#entry.native,
+      flags,
+      dimensions,
+      limit: this.#limit,
+      threads: this.#threads,
+      signal: options.signal,
+    };
   }
 
   async #tokenizeAll(texts: readonly string[], options: TokenizeOptions): Promise<Int32Array[]> {
@@ -178,7 +190,10 @@ export class ModelHandle implements EmbeddingModel {
       }));
       return outcome;
     } catch (error) {
-      publish("error", () => ({ "error.type": (error as InlayError).code ?? (error as Error).name, model: this.#name }));
+      publish("error", () => ({
+        "error.type": (error as InlayError).code ?? (error as Error).name,
+        model: this.#name,
+      }));
       throw error;
     }
   }
@@ -197,7 +212,10 @@ export class ModelHandle implements EmbeddingModel {
 function snapshot(input: string | readonly string[]): readonly string[] {
   if (typeof input === "string") return [input];
   if (!Array.isArray(input)) {
-    throw new InlayError("ERR_INPUT_INVALID", `input must be a string or an array of strings, it is ${input === null ? "null" : typeof input}.`);
+    throw new InlayError(
+      "ERR_INPUT_INVALID",
+      `input must be a string or an array of strings, it is ${input === null ? "null" : typeof input}.`,
+    );
   }
   try {
     return Array.from(input);
@@ -212,7 +230,9 @@ function checkIds(list: ArrayLike<number>, index: number): Int32Array {
   for (let i = 0; i < ids.length; i++) {
     const id = list[i]!;
     if (!Number.isInteger(id) || id < 0 || id > 0x7fffffff) {
-      throw new InlayError("ERR_INPUT_INVALID", `Input ${index} must hold token ids, it holds ${String(id)}.`, { index });
+      throw new InlayError("ERR_INPUT_INVALID", `Input ${index} must hold token ids, it holds ${String(id)}.`, {
+        index,
+      });
     }
     ids[i] = id;
   }

@@ -11,7 +11,12 @@ interface Family {
 const FAMILIES: Family[] = [
   {
     match: /nomic-embed/i,
-    prompts: { query: "search_query: ", document: "search_document: ", clustering: "clustering: ", classification: "classification: " },
+    prompts: {
+      query: "search_query: ",
+      document: "search_document: ",
+      clustering: "clustering: ",
+      classification: "classification: ",
+    },
   },
   {
     match: /embedding-?gemma/i,

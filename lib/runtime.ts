@@ -219,7 +219,9 @@ async function makeRoom(path: string, budget: number): Promise<number> {
   const { size } = await stat(path);
   const held = () => native().stats().weights;
   while (budget - held() < size) {
-    const idle = [...entries.values()].filter((entry) => entry.handles === 0).sort((a, b) => a.lastUsed - b.lastUsed)[0];
+    const idle = [...entries.values()]
+      .filter((entry) => entry.handles === 0)
+      .sort((a, b) => a.lastUsed - b.lastUsed)[0];
     if (!idle) break;
     await idle.close();
     counters.evictions++;
@@ -241,10 +243,16 @@ function variantOf(options: LoadOptions & { gpuLayers?: number }): Variant {
 }
 
 /** `auto`: a GPU that this build and machine have, else the CPU. */
-function chooseDevice(device: string, engine: LoadOptions["engine"]): Exclude<LoadOptions["device"], "auto" | undefined> {
+function chooseDevice(
+  device: string,
+  engine: LoadOptions["engine"],
+): Exclude<LoadOptions["device"], "auto" | undefined> {
   if (device !== "auto") return device as "cpu";
   if (engine === "fused") return "cpu";
-  gpu ??= native().devices().find(({ name }) => name === "metal" || name.startsWith("cuda"))?.name ?? "cpu";
+  gpu ??=
+    native()
+      .devices()
+      .find(({ name }) => name === "metal" || name.startsWith("cuda"))?.name ?? "cpu";
   return gpu as "cpu";
 }
 let gpu: string | undefined;
@@ -310,7 +318,14 @@ export const runtime: { stats(): RuntimeStats } = {
     const s = native().stats();
     return {
       threads: s.threads,
-      queue: { jobs: s.jobs, texts: s.texts, tokens: s.tokens, bytes: s.bytes, maxTokens: s.maxTokens, maxBytes: s.maxBytes },
+      queue: {
+        jobs: s.jobs,
+        texts: s.texts,
+        tokens: s.tokens,
+        bytes: s.bytes,
+        maxTokens: s.maxTokens,
+        maxBytes: s.maxBytes,
+      },
       totals: {
         jobs: s.totalJobs,
         texts: s.totalTexts,

@@ -31,7 +31,12 @@ const embedOptions = v.object({
 const loadOptions = v.object({
   engine: v.optional(v.picklist(["auto", "fused", "ggml"])),
   precision: v.optional(v.picklist(["auto", "f32", "bf16", "int8"])),
-  device: v.optional(v.pipe(v.string(), v.regex(/^(auto|cpu|metal|cuda(:\d{1,2})?)$/, 'expected "auto", "cpu", "cuda", "cuda:N" or "metal"'))),
+  device: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^(auto|cpu|metal|cuda(:\d{1,2})?)$/, 'expected "auto", "cpu", "cuda", "cuda:N" or "metal"'),
+    ),
+  ),
   threads: v.optional(threads),
   contextLength: v.optional(tokens),
   pooling: v.optional(v.picklist(["mean", "cls", "last"])),
@@ -95,7 +100,16 @@ export function toMilliseconds(value: string | number): number {
   if (/^[-+]?\d+(\.\d+)?$/.test(value)) return toMilliseconds(Number(value));
   const match = /^([-+]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.exec(value);
   if (!match) return Number.NaN;
-  const unit: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  const unit: Record<string, number> = {
+    ns: 1e-6,
+    us: 1e-3,
+    µs: 1e-3,
+    μs: 1e-3,
+    ms: 1,
+    s: 1000,
+    m: 60_000,
+    h: 3_600_000,
+  };
   let sum = 0;
   for (const [, amount, name] of match[2]!.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
     sum += Number(amount) * unit[name!]!;

@@ -5,7 +5,10 @@ import type { Row, VectorFile } from "./vector-file.ts";
 /** Arrow's IPC stream, written with Arrow's own package, which the user installs. */
 export async function openArrowFile(path: string, dimensions: number, resume: boolean): Promise<VectorFile> {
   if (resume) {
-    throw new InlayError("ERR_INPUT_INVALID", "--resume works with .npy, .jsonl and .f32; an Arrow stream cannot be gone on with.");
+    throw new InlayError(
+      "ERR_INPUT_INVALID",
+      "--resume works with .npy, .jsonl and .f32; an Arrow stream cannot be gone on with.",
+    );
   }
   const arrow = await loadArrow();
   const item = new arrow.Field("item", new arrow.Float32(), false);
@@ -33,7 +36,12 @@ export async function openArrowFile(path: string, dimensions: number, resume: bo
           child: arrow.makeData({ type: new arrow.Float32(), data: values }),
         }),
       ];
-      const data = arrow.makeData({ type: new arrow.Struct(schema.fields), length: rows.length, nullCount: 0, children });
+      const data = arrow.makeData({
+        type: new arrow.Struct(schema.fields),
+        length: rows.length,
+        nullCount: 0,
+        children,
+      });
       writer.write(new arrow.RecordBatch(schema, data));
     },
     async close() {
@@ -52,6 +60,8 @@ async function loadArrow(): Promise<typeof import("apache-arrow")> {
   try {
     return await import("apache-arrow");
   } catch (cause) {
-    throw new InlayError("ERR_INPUT_INVALID", "Writing Arrow needs Arrow's own package: npm install apache-arrow.", { cause });
+    throw new InlayError("ERR_INPUT_INVALID", "Writing Arrow needs Arrow's own package: npm install apache-arrow.", {
+      cause,
+    });
   }
 }

@@ -32,7 +32,12 @@ async function run(name: string, { json, seconds, threads }: Flags): Promise<voi
   const model = await loadModel(name, { threads });
   const rows: Measure[] = [];
   try {
-    for (const [texts, words] of [[1, 12], [1, 100], [32, 12], [32, 100]] as const) {
+    for (const [texts, words] of [
+      [1, 12],
+      [1, 100],
+      [32, 12],
+      [32, 100],
+    ] as const) {
       rows.push(await measure(model, texts, words, seconds));
     }
     if (json) process.stdout.write(`${JSON.stringify({ model: model.info, rows }, null, 2)}\n`);
@@ -47,7 +52,11 @@ async function measure(model: EmbeddingModel, count: number, words: number, seco
   let tokens = 0;
   let serial = 0;
   // Every text is new: identical ones would be computed once.
-  const batch = () => Array.from({ length: count }, () => `${serial++} ${Array.from({ length: words }, (_, i) => WORDS[(i * 7 + serial) % WORDS.length]).join(" ")}`);
+  const batch = () =>
+    Array.from(
+      { length: count },
+      () => `${serial++} ${Array.from({ length: words }, (_, i) => WORDS[(i * 7 + serial) % WORDS.length]).join(" ")}`,
+    );
   await model.embed(batch());
   const began = performance.now();
   while (performance.now() - began < seconds * 1000) {
@@ -71,7 +80,9 @@ function print({ info }: EmbeddingModel, rows: Measure[]): void {
     ({ work, tokensPerSecond, milliseconds: { p50, p99 } }) =>
       `${work.padEnd(16)}${tokensPerSecond.toFixed(0).padStart(10)} tokens/s${p50.toFixed(2).padStart(10)} ms p50${p99.toFixed(2).padStart(10)} ms p99`,
   );
-  process.stdout.write(`${info.name}: ${info.engine}, ${info.isa}, ${info.precision}, ${info.threads} threads\n${lines.join("\n")}\n`);
+  process.stdout.write(
+    `${info.name}: ${info.engine}, ${info.isa}, ${info.precision}, ${info.threads} threads\n${lines.join("\n")}\n`,
+  );
 }
 
 function positive(text: string): number {

@@ -23,7 +23,9 @@ export function register(program: Command): void {
 async function run({ json }: { json?: boolean }): Promise<void> {
   const checks = [await addonCheck(), ...(await Promise.all([placesCheck(), embedCheck()]))];
   if (json) {
-    process.stdout.write(`${JSON.stringify({ version, node: process.versions.node, platform: `${process.platform}-${process.arch}`, ...machineFacts(), checks }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ version, node: process.versions.node, platform: `${process.platform}-${process.arch}`, ...machineFacts(), checks }, null, 2)}\n`,
+    );
   } else {
     for (const { what, problem, facts } of checks) {
       process.stdout.write(`${problem ? "✗" : "✓"} ${what}\n`);
@@ -58,7 +60,9 @@ async function addonCheck(): Promise<Check> {
         `kernels: ${machine.isa} (this CPU has ${machine.isas.join(", ")})`,
         `threads: ${limits.threads} (${limits.threadsWhy}); at most ${Math.min(leaders, limits.threads)} of libuv's ${machine.uvPoolSize}, the others our own`,
         `memory: ${gib(limits.memoryBudget)} for models (${limits.memoryWhy})`,
-        ...native().devices().map(({ name, description, memoryTotal }) => `device ${name}: ${description}, ${gib(memoryTotal)}`),
+        ...native()
+          .devices()
+          .map(({ name, description, memoryTotal }) => `device ${name}: ${description}, ${gib(memoryTotal)}`),
       ],
     };
   } catch (error) {
@@ -87,7 +91,11 @@ async function embedCheck(): Promise<Check> {
     const { engine, isa, precision } = model.info;
     await model.dispose();
     const took = (performance.now() - began).toFixed(0);
-    return { what, problem: "", facts: [`${embeddings[0]!.length} dimensions in ${took} ms, ${engine} engine, ${isa}, ${precision}`] };
+    return {
+      what,
+      problem: "",
+      facts: [`${embeddings[0]!.length} dimensions in ${took} ms, ${engine} engine, ${isa}, ${precision}`],
+    };
   } catch (error) {
     return { what, problem: (error as Error).message, facts: [] };
   }

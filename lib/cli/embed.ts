@@ -51,7 +51,12 @@ async function run(texts: string[], flags: Flags, command: Command): Promise<voi
   const loaded = performance.now() - began;
   try {
     if (!flags.file && !piped && !flags.output) await embedFew(model, texts, flags, loaded);
-    else await embedLines(model, flags.file ? linesOf(createReadStream(flags.file)) : piped ? linesOf(process.stdin) : texts, flags);
+    else
+      await embedLines(
+        model,
+        flags.file ? linesOf(createReadStream(flags.file)) : piped ? linesOf(process.stdin) : texts,
+        flags,
+      );
   } finally {
     await model.dispose();
   }
@@ -85,11 +90,16 @@ function summary({ info }: EmbeddingModel, rows: readonly Row[], loaded: number,
   ];
   for (const [i, { text, embedding, tokens, truncated }] of rows.entries()) {
     const head = Array.from(embedding.subarray(0, 4), (value) => value.toFixed(4)).join(", ");
-    lines.push(`${String(i + 1).padStart(2)}  ${clip(text)}  ${tokens} tokens${truncated ? ", cut" : ""}  [${head}, …]`);
+    lines.push(
+      `${String(i + 1).padStart(2)}  ${clip(text)}  ${tokens} tokens${truncated ? ", cut" : ""}  [${head}, …]`,
+    );
   }
   if (rows.length > 1 && rows.length <= MOST_IN_TABLE) lines.push("", ...similarityTable(rows));
   if (info.name === BUILTIN_MODEL) {
-    lines.push("", "The built-in model compares letters and words, not meaning; `inlay list --catalogue` shows models that do.");
+    lines.push(
+      "",
+      "The built-in model compares letters and words, not meaning; `inlay list --catalogue` shows models that do.",
+    );
   }
   return lines.join("\n");
 }
@@ -99,7 +109,8 @@ function similarityTable(rows: readonly Row[]): string[] {
   return [
     `cosine  ${rows.map((_, i) => cell(String(i + 1))).join("")}`,
     ...rows.map(
-      (a, i) => `${String(i + 1).padStart(6)}  ${rows.map((b) => cell(dot(a.embedding, b.embedding).toFixed(2))).join("")}`,
+      (a, i) =>
+        `${String(i + 1).padStart(6)}  ${rows.map((b) => cell(dot(a.embedding, b.embedding).toFixed(2))).join("")}`,
     ),
   ];
 }
@@ -113,8 +124,14 @@ function clip(text: string): string {
   return line.length > 48 ? `${line.slice(0, 47)}…` : line;
 }
 
-async function embedLines(model: EmbeddingModel, lines: Iterable<string> | AsyncIterable<string>, flags: Flags): Promise<void> {
-  const output = flags.output && (await openVectorFile(flags.output, flags.dimensions ?? model.info.dimensions, flags.resume ?? false));
+async function embedLines(
+  model: EmbeddingModel,
+  lines: Iterable<string> | AsyncIterable<string>,
+  flags: Flags,
+): Promise<void> {
+  const output =
+    flags.output &&
+    (await openVectorFile(flags.output, flags.dimensions ?? model.info.dimensions, flags.resume ?? false));
   const bar = output && process.stderr.isTTY ? progressBar() : undefined;
   const vectors = model.embedMany(lines, {
     truncate: flags.truncate,
@@ -145,11 +162,17 @@ async function writeAll(vectors: AsyncIterable<EmbeddedText>, write: (rows: Row[
 
 /** A bar that counts; called without progress it goes away. */
 function progressBar(): (progress?: EmbedManyProgress) => void {
-  const bar = new SingleBar({ format: "{value} texts  {texts} texts/s  {tokens} tokens/s  {duration_formatted}", stream: process.stderr });
+  const bar = new SingleBar({
+    format: "{value} texts  {texts} texts/s  {tokens} tokens/s  {duration_formatted}",
+    stream: process.stderr,
+  });
   bar.start(0, 0, { texts: "–", tokens: "–" });
   return (progress) => {
     if (!progress) return bar.stop();
-    bar.update(progress.texts, { texts: progress.textsPerSecond.toFixed(0), tokens: progress.tokensPerSecond.toFixed(0) });
+    bar.update(progress.texts, {
+      texts: progress.textsPerSecond.toFixed(0),
+      tokens: progress.tokensPerSecond.toFixed(0),
+    });
   };
 }
 

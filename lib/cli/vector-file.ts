@@ -26,7 +26,10 @@ export function formatOf(path: string): VectorFormat {
   const ending = path.split(".").pop()!.toLowerCase();
   const known = ({ npy: "npy", jsonl: "jsonl", ndjson: "jsonl", f32: "f32", arrow: "arrow" } as const)[ending];
   if (known) return known;
-  throw new InlayError("ERR_INPUT_INVALID", `${path}: the output's name must end in ${FORMATS.map((one) => `.${one}`).join(", ")}.`);
+  throw new InlayError(
+    "ERR_INPUT_INVALID",
+    `${path}: the output's name must end in ${FORMATS.map((one) => `.${one}`).join(", ")}.`,
+  );
 }
 
 /** Opens an output file; with `resume`, after the rows that are whole, else empty. */
@@ -100,7 +103,10 @@ async function checkNpy(file: FileHandle, path: string, dimensions: number): Pro
   const { buffer, bytesRead } = await file.read(Buffer.alloc(NPY_HEADER), 0, NPY_HEADER, 0);
   const text = buffer.toString("latin1", 0, bytesRead);
   if (text.startsWith("\x93NUMPY") && text.includes(`, ${dimensions}), }`)) return;
-  throw new InlayError("ERR_INPUT_INVALID", `${path} is not an .npy of ${dimensions} columns, so it cannot be gone on with; choose another name.`);
+  throw new InlayError(
+    "ERR_INPUT_INVALID",
+    `${path} is not an .npy of ${dimensions} columns, so it cannot be gone on with; choose another name.`,
+  );
 }
 
 /** One JSON object a line: index, tokens, truncated, embedding. */

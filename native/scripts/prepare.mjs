@@ -2,7 +2,7 @@
 // Makes what a checkout lacks, each part only where it is missing or older than its sources: node_modules, llama.cpp's
 // sources, the addon, the built-in model, dist/. Says what it does on stderr, so that a command's stdout stays its own.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -15,13 +15,15 @@ const steps = [
   {
     name: "installing dependencies",
     inputs: ["package-lock.json"],
-    output: "node_modules/.inlay-stamp",
+    // npm's own record; it writes this before package-lock.json, seconds apart at most.
+    output: "node_modules/.package-lock.json",
+    slack: 60_000,
     make: () => run(npm, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]),
   },
   {
     name: "fetching llama.cpp's sources",
-    inputs: ["vendor/lock.json", "vendor/fetch.mjs"],
-    output: "vendor/llama.cpp/.inlay-stamp",
+    inputs: ["vendor/lock.json"],
+    output: "vendor/llama.cpp/.inlay-lock",
     make: () => run(process.execPath, [at("vendor/fetch.mjs")]),
   },
   {
@@ -31,7 +33,10 @@ const steps = [
     output: "build/.inlay-stamp",
     needs: [
       ["cmake", "CMake 3.21 or newer (https://cmake.org, or your system's package `cmake`)"],
-      [process.platform === "win32" ? "cl" : "c++", "a C++17 compiler (your system's package `g++` or `clang`, Xcode's command line tools, or Visual Studio's build tools)"],
+      [
+        process.platform === "win32" ? "cl" : "c++",
+        "a C++17 compiler (your system's package `g++` or `clang`, Xcode's command line tools, or Visual Studio's build tools)",
+      ],
     ],
     make: buildAddon,
   },
@@ -61,13 +66,14 @@ export function prepare() {
     console.error(`[${i + 1}/${stale.length}] ${step.name}`);
     step.make();
     mkdirSync(dirname(at(step.output)), { recursive: true });
-    writeFileSync(at(step.output), "");
+    if (existsSync(at(step.output))) utimesSync(at(step.output), new Date(), new Date());
+    else writeFileSync(at(step.output), "");
   }
 }
 
-function isStale({ inputs, ignore, output }) {
+function isStale({ inputs, ignore, output, slack = 0 }) {
   if (!existsSync(at(output))) return true;
-  const made = statSync(at(output)).mtimeMs;
+  const made = statSync(at(output)).mtimeMs + slack;
   return inputs.some((input) => newest(at(input), ignore) > made);
 }
 
@@ -81,20 +87,25 @@ function newest(path, ignore) {
 
 function buildAddon() {
   const cmakeJs = at("node_modules/cmake-js/bin/cmake-js");
-  const extra = (process.env.INLAY_CMAKE_OPTIONS ?? "").split(" ").filter(Boolean).map((option) => option.replace(/^-D/, "--CD"));
+  const extra = (process.env.INLAY_CMAKE_OPTIONS ?? "")
+    .split(" ")
+    .filter(Boolean)
+    .map((option) => option.replace(/^-D/, "--CD"));
   const common = ["--directory", root, "--out", at("build"), "--parallel", String(cpus().length), ...extra];
   run(process.execPath, [cmakeJs, "configure", ...common]);
   run(process.execPath, [cmakeJs, "build", ...common, "--target", "inlay"]);
 }
 
 function requireNode() {
-  if (Number(process.versions.node.split(".")[0]) < 20) fail(`inlay needs Node 20 or newer, this is ${process.versions.node}.`);
+  if (Number(process.versions.node.split(".")[0]) < 20)
+    fail(`inlay needs Node 20 or newer, this is ${process.versions.node}.`);
   requireCommand("git", "git (https://git-scm.com, or your system's package `git`)");
 }
 
 function requireCommand(command, what) {
   const finder = process.platform === "win32" ? "where" : "which";
-  if (spawnSync(finder, [command], { stdio: "ignore" }).status !== 0) fail(`\`${command}\` is missing: install ${what} and run this again.`);
+  if (spawnSync(finder, [command], { stdio: "ignore" }).status !== 0)
+    fail(`\`${command}\` is missing: install ${what} and run this again.`);
 }
 
 function run(command, args) {
