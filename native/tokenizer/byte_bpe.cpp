@@ -163,20 +163,29 @@ class ByteBpe final : public Tokenizer {
 
   // Fills `words` with the bytes that tokens stand for.
   void keep_words(const Vocabulary& vocabulary, const std::array<std::string, 256>& texts) {
-    std::array<uint8_t, 0x180> byte_of{};
+    std::array<int, 0x180> byte_of;
+    byte_of.fill(-1);
     for (size_t byte = 0; byte < 256; byte++) {
       const char* p = texts[byte].data();
-      byte_of[utf8::next(p)] = static_cast<uint8_t>(byte);
+      byte_of[utf8::next(p)] = static_cast<int>(byte);
     }
     std::vector<std::pair<size_t, int32_t>> ends;
     for (size_t id = 0; id < vocabulary.tokens.size(); id++) {
       if (!vocabulary.is_piece(id)) continue;
+      const size_t begin = word_bytes.size();
+      bool all_bytes = true;
       const std::string_view text = vocabulary.tokens[id];
       for (const char* p = text.data(); p < text.data() + text.size();) {
         const char32_t c = utf8::next(p);
-        word_bytes += static_cast<char>(c < byte_of.size() ? byte_of[c] : 0);
+        const int byte = c < byte_of.size() ? byte_of[c] : -1;
+        all_bytes &= byte >= 0;
+        word_bytes += static_cast<char>(byte);
       }
-      ends.emplace_back(word_bytes.size(), static_cast<int32_t>(id));
+      if (all_bytes) {
+        ends.emplace_back(word_bytes.size(), static_cast<int32_t>(id));
+      } else {
+        word_bytes.resize(begin);
+      }
     }
     words = TextIndex(ends.size());
     size_t begin = 0;

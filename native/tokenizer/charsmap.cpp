@@ -12,6 +12,10 @@ uint32_t label(uint32_t unit) { return unit & 0x800000FF; }
 bool has_value(uint32_t unit) { return unit >> 8 & 1; }
 uint32_t offset(uint32_t unit) { return (unit >> 10) << ((unit & 0x200) >> 6); }
 
+bool inside_character(std::string_view text, size_t at) {
+  return at < text.size() && (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80;
+}
+
 }  // namespace
 
 Charsmap::Charsmap(const gguf::Value& stored) {
@@ -34,6 +38,9 @@ Charsmap::Charsmap(const gguf::Value& stored) {
   units.resize(trie_bytes / 4);
   for (size_t i = 0; i < units.size(); i++) units[i] = read(4 + 4 * i);
   replacements.assign(reinterpret_cast<const char*>(stored.elements) + 4 + trie_bytes, stored.count - 4 - trie_bytes);
+  if (!gguf::is_utf8(replacements)) {
+    throw gguf::broken("TOKENIZER_CHARSMAP", "tokenizer.ggml.precompiled_charsmap: its texts are not UTF-8");
+  }
 }
 
 std::pair<std::string_view, size_t> Charsmap::replace_prefix(std::string_view text) const {
@@ -47,12 +54,12 @@ std::pair<std::string_view, size_t> Charsmap::replace_prefix(std::string_view te
     if (byte == 0 || node >= units.size() || label(units[node]) != byte) break;
     const uint32_t unit = units[node];
     node ^= offset(unit);
-    if (has_value(unit) && node < units.size()) {
+    if (has_value(unit) && node < units.size() && !inside_character(text, i + 1)) {
       length = i + 1;
       value = units[node] & 0x7FFFFFFF;
     }
   }
-  if (length == 0 || value >= replacements.size()) return {{}, 0};
+  if (length == 0 || value >= replacements.size() || inside_character(replacements, value)) return {{}, 0};
   return {replacements.data() + value, length};
 }
 

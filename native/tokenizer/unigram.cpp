@@ -43,7 +43,7 @@ class Unigram final : public Tokenizer {
       if (piece.find(space_mark, 1) != std::string_view::npos) word_by_word = false;
     }
     pieces = Trie(entries);
-    unknown_score = lowest - unknown_penalty;
+    unknown_score = (entries.empty() ? 0 : lowest) - unknown_penalty;
   }
 
   void encode(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const override {
