@@ -264,13 +264,37 @@ class HParamChecker {
       required("attention.sliding_window", 1, 1 << 20, "GGUF_HPARAM_WINDOW");
     }
     const Value* pattern = file.find(key("attention.sliding_window_pattern"));
-    if (pattern == nullptr) return;
-    if (pattern->type != ValueType::array) {
+    if (pattern != nullptr && pattern->type != ValueType::array) {
       required("attention.sliding_window_pattern", 1, 128, "GGUF_HPARAM_WINDOW");
-    } else if (pattern->count != h.layers) {
+    } else if (pattern != nullptr && pattern->count != h.layers) {
       throw broken("GGUF_HPARAM_WINDOW", key("attention.sliding_window_pattern") + " has " +
                                              std::to_string(pattern->count) + " values for " +
                                              std::to_string(h.layers) + " layers");
+    }
+    check_window_mix(pattern);
+  }
+
+  // llama.cpp prepares a mask for each of the two kinds of layers and asserts that both are used.
+  void check_window_mix(const Value* pattern) {
+    const std::string_view name = h.architecture->name;
+    const uint64_t assumed = name == "gemma-embedding" || name == "gemma3" ? 6
+                             : name == "modern-bert"                       ? 3
+                             : name == "gemma2"                            ? 2
+                                                                           : 0;
+    if (assumed == 0 || file.integer(key("attention.sliding_window")).value_or(0) == 0) return;
+    uint64_t sliding = 0;
+    if (pattern != nullptr && pattern->type == ValueType::array) {
+      for (const int64_t one : file.integers(key("attention.sliding_window_pattern"))) sliding += one != 0;
+    } else {
+      const uint64_t every = file.integer(key("attention.sliding_window_pattern")).value_or(assumed);
+      // One layer of `every` attends fully: the first in modern-bert, the last elsewhere.
+      const uint64_t full = name == "modern-bert" ? (h.layers + every - 1) / every : h.layers / every;
+      sliding = h.layers - full;
+    }
+    if (sliding == 0 || sliding == h.layers) {
+      throw broken("GGUF_HPARAM_WINDOW", std::to_string(sliding) + " of " + std::to_string(h.layers) +
+                                             " layers attend within a window (" +
+                                             key("attention.sliding_window_pattern") + "); expected some, not all");
     }
   }
 

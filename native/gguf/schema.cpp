@@ -57,11 +57,19 @@ class SchemaBuilder {
 
   static std::string block(uint64_t layer) { return "blk." + std::to_string(layer) + "."; }
 
-  // A bias is there in every layer or in none.
-  void linear(uint64_t layer, const std::string& name, uint64_t in, uint64_t out) {
+  void linear(uint64_t layer, const std::string& name, uint64_t in, uint64_t out, bool always_biased = false) {
     need(block(layer) + name + ".weight", Role::matrix, {in, out});
-    const bool biased = file.tensor("blk.0." + name + ".bias") != nullptr;
-    list.push_back({block(layer) + name + ".bias", Role::vector, {out}, biased});
+    list.push_back({block(layer) + name + ".bias", Role::vector, {out}, always_biased || is_biased(name)});
+  }
+
+  // A bias is there in every layer or in none (of those that have the matrix).
+  bool is_biased(const std::string& name) {
+    const auto known = biased.find(name);
+    if (known != biased.end()) return known->second;
+    bool found = false;
+    for (uint64_t i = 0; i < h.layers; i++) found = found || file.tensor(block(i) + name + ".bias") != nullptr;
+    biased.emplace(name, found);
+    return found;
   }
 
   void bert_family(std::string_view name) {
@@ -73,7 +81,7 @@ class SchemaBuilder {
     may("cls.bias", Role::vector, {jina ? 1 : h.width});
     for (uint64_t i = 0; i < h.layers; i++) {
       attention_inputs(i);
-      linear(i, "attn_output", h.width, h.width);
+      linear(i, "attn_output", h.width, h.width, jina);
       norm(block(i) + "attn_output_norm");
       norm(block(i) + "layer_output_norm");
       if (jina) {
@@ -102,7 +110,7 @@ class SchemaBuilder {
     const bool joined = !gate && up != nullptr && up->ne[1] == 2 * h.ffn;
     if (gate) need(start + "ffn_gate.weight", Role::matrix, {h.width, h.ffn});
     linear(layer, "ffn_up", h.width, joined ? 2 * h.ffn : h.ffn);
-    linear(layer, "ffn_down", h.ffn, h.width);
+    linear(layer, "ffn_down", h.ffn, h.width, true);
   }
 
   void modern_bert() {
@@ -164,6 +172,7 @@ class SchemaBuilder {
   const HParams& h;
   const uint64_t tokens;
   std::vector<ExpectedTensor> list;
+  std::unordered_map<std::string, bool> biased;
 };
 
 std::string shape_text(const uint64_t* ne, size_t dims) {

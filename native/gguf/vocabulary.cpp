@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "gguf/charsmap.h"
 #include "gguf/hparams.h"
 #include "gguf/rules.h"
 #include "gguf/token_index.h"
@@ -267,22 +268,14 @@ class VocabularyChecker {
     }
   }
 
-  // SentencePiece's precompiled map: the size of a double array, the array of 32-bit units, NUL-ended replacements.
   void check_charsmap() {
-    const char* rule = "GGUF_TOKENIZER_CHARSMAP";
     const Value* map = file.find("tokenizer.ggml.precompiled_charsmap");
     if (map == nullptr) return;
-    if (map->type != ValueType::array || (map->element != ValueType::u8 && map->element != ValueType::i8)) {
-      throw broken(rule, "tokenizer.ggml.precompiled_charsmap must be an array of bytes");
-    }
-    uint32_t array_bytes = 0;
-    if (map->count >= sizeof array_bytes) std::memcpy(&array_bytes, map->elements, sizeof array_bytes);
-    const bool sound = map->count > sizeof array_bytes && array_bytes >= sizeof(uint32_t) &&
-                       array_bytes % sizeof(uint32_t) == 0 && array_bytes < map->count - sizeof array_bytes &&
-                       map->elements[map->count - 1] == 0;
-    if (!sound) {
-      throw broken(rule, "tokenizer.ggml.precompiled_charsmap contradicts itself: it says its array takes " +
-                             std::to_string(array_bytes) + " of " + std::to_string(map->count) + " bytes");
+    const bool is_bytes =
+        map->type == ValueType::array && (map->element == ValueType::u8 || map->element == ValueType::i8);
+    const char* fault = is_bytes ? charsmap_fault(map->elements, map->count) : "it is not an array of bytes";
+    if (fault != nullptr) {
+      throw broken("GGUF_TOKENIZER_CHARSMAP", std::string("tokenizer.ggml.precompiled_charsmap is broken: ") + fault);
     }
   }
 

@@ -213,7 +213,7 @@ void add_hparam_faults(Corpus& c) {
   c.edited(44, "layers-string", all, "GGUF_HPARAM_TYPE", [](Subject& s) { s.text(s.key("block_count"), "2"); });
   c.edited(44, "layers-int32-minus-1", all, "GGUF_HPARAM_TYPE",
            [](Subject& s) { s.set(s.key("block_count"), ValueType::i32, raw(-1)); });
-  number(44, "layers", "block_count", {1}, "GGUF_SCHEMA_UNEXPECTED");
+  number(44, "layers", "block_count", {1}, "GGUF_SCHEMA_UNEXPECTED", {"bert", "nomic-bert", "qwen3"});
   number(44, "layers", "block_count", {3}, "GGUF_SCHEMA_MISSING");
   number(45, "context", "context_length", {0, 0x80000000u}, "GGUF_HPARAM_CONTEXT");
   number(45, "context", "context_length", {1000000, 63, 65}, "GGUF_SCHEMA_SHAPE", bert);
@@ -278,7 +278,9 @@ void add_hparam_faults(Corpus& c) {
   number(109, "heads", "attention.head_count", {5}, "GGUF_HPARAM_HEADS", word_piece);
   number(109, "heads-odd-size", "attention.head_count", {32}, "GGUF_HPARAM_ROPE", {"nomic-bert"});
   number(109, "window", "attention.sliding_window", {0}, "GGUF_HPARAM_WINDOW", gemma);
-  number(109, "window-pattern", "attention.sliding_window_pattern", {0}, "GGUF_HPARAM_WINDOW", gemma);
+  number(109, "window-pattern", "attention.sliding_window_pattern", {0, 1, 3}, "GGUF_HPARAM_WINDOW", gemma);
+  number(109, "window-pattern", "attention.sliding_window_pattern", {1}, "GGUF_HPARAM_WINDOW", {"modern-bert"});
+  number(109, "window-pattern", "attention.sliding_window_pattern", {2}, "", {"modern-bert"});
   number(109, "dense", "dense_2_feat_out", {47}, "GGUF_HPARAM_DENSE", gemma);
   number(109, "dense-width", "dense_3_feat_out", {33}, "GGUF_HPARAM_DENSE", gemma);
   c.edited(109, "activation", {"modern-bert"}, "GGUF_HPARAM_ACTIVATION",
@@ -341,6 +343,14 @@ void add_vocabulary_faults(Corpus& c) {
   c.edited(83, "charsmap-short", unigram, "GGUF_TOKENIZER_CHARSMAP", charsmap("\1\2"));
   c.edited(83, "charsmap-open-end", unigram, "GGUF_TOKENIZER_CHARSMAP",
            charsmap(raw<uint32_t>(4) + std::string(60, 'x')));
+  std::string past_array = empty_charsmap(), past_replacements = empty_charsmap();
+  past_array.replace(4, 4, raw<uint32_t>(512 << 10));
+  // The root's child "a" ends an entry whose value lies at 256.
+  past_replacements.replace(4 + (256 + 'a') * 4, 4, raw<uint32_t>('a' << 10 | 0x100 | 'a'));
+  past_replacements.replace(4 + 256 * 4, 4, raw<uint32_t>(0x80000007));
+  c.edited(83, "charsmap-points-past-array", unigram, "GGUF_TOKENIZER_CHARSMAP", charsmap(past_array));
+  c.edited(83, "charsmap-points-past-replacements", unigram, "GGUF_TOKENIZER_CHARSMAP", charsmap(past_replacements));
+  c.edited(83, "charsmap-empty", unigram, "", charsmap(empty_charsmap()));
   c.edited(83, "charsmap-strings", unigram, "GGUF_TOKENIZER_CHARSMAP",
            [](Subject& s) { s.strings("tokenizer.ggml.precompiled_charsmap", {"a long string", "b"}); });
   c.edited(84, "no-merges", qwen3, "GGUF_TOKENIZER_MERGES", [](Subject& s) { s.remove("tokenizer.ggml.merges"); });
@@ -429,6 +439,12 @@ void add_schema_faults(Corpus& c) {
     s.tensor("blk.0.ffn_up.bias").shape = {63};
     s.tensor("blk.0.ffn_up.bias").data.resize(63 * 4);
   });
+  c.edited(101, "bias-in-one-layer-only", bert, "GGUF_SCHEMA_MISSING",
+           [](Subject& s) { s.remove_tensor("blk.0.ffn_up.bias"); });
+  c.edited(101, "no-required-bias", {"jina-bert-v2"}, "GGUF_SCHEMA_MISSING", [](Subject& s) {
+    s.remove_tensor("blk.0.ffn_down.bias");
+    s.remove_tensor("blk.1.ffn_down.bias");
+  });
   c.edited(102, "no-token-types", word_piece, "", [](Subject& s) { s.remove_tensor("token_types.weight"); });
   c.edited(112, "name-differs-by-case", all, "GGUF_SCHEMA_MISSING",
            [](Subject& s) { s.some_matrix().name = "blk.0.FFN_down.weight"; });
@@ -491,6 +507,7 @@ void add_other_files(Corpus& c) {
 // Quirks of published files that are healed.
 void add_quirks(Corpus& c) {
   c.edited(129, "ollama-embeddinggemma", gemma, "", [](Subject& s) {
+    repeat_first_layer(s, s.architecture, 6);
     for (auto& key : s.keys) {
       if (key.name.rfind("gemma-embedding.", 0) == 0) key.name.replace(0, 15, "gemma3");
     }
@@ -505,10 +522,7 @@ void add_quirks(Corpus& c) {
     s.tensor("output_norm.weight").name = "norm.weight";
   });
   c.edited(130, "charsmap-base64", unigram, "", [](Subject& s) {
-    // A double array of two units and one replacement, "a": 08 00 00 00, eight bytes, 61 00.
-    std::vector<std::string> characters;
-    for (const char one : std::string("CAAAAAAAAAAAAAAAYQA=")) characters.push_back(std::string(1, one));
-    s.strings("tokenizer.ggml.precompiled_charsmap", characters);
+    s.strings("tokenizer.ggml.precompiled_charsmap", base64_characters(empty_charsmap()));
   });
   c.edited(131, "qwen3-embedding-without-end-token", qwen3, "", [](Subject& s) {
     s.text("general.name", "Qwen3 Embedding 0.6B");

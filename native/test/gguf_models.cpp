@@ -306,4 +306,41 @@ const std::vector<std::string>& tiny_model_names() {
   return names;
 }
 
+void repeat_first_layer(FileWriter& file, const std::string& architecture, uint32_t layers) {
+  std::vector<FileWriter::TensorInfo> first;
+  for (const auto& tensor : file.tensors) {
+    if (tensor.name.rfind("blk.0.", 0) == 0) first.push_back(tensor);
+  }
+  for (uint32_t i = 1; i < layers; i++) {
+    const std::string block = "blk." + std::to_string(i) + ".";
+    for (auto tensor : first) {
+      tensor.name.replace(0, 6, block);
+      file.remove_tensor(tensor.name);
+      file.tensors.push_back(tensor);
+    }
+  }
+  file.u32(architecture + ".block_count", layers);
+}
+
+std::string empty_charsmap() {
+  // The root's children would stand in the second block of 256 units, none of which bears its label.
+  std::string map = raw<uint32_t>(512 * 4) + raw<uint32_t>(256 << 10);
+  map.resize(4 + 512 * 4 + 1, '\0');
+  return map;
+}
+
+std::vector<std::string> base64_characters(const std::string& bytes) {
+  static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::vector<std::string> characters;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t bits = 0;
+    const size_t there = bytes.size() - i < 3 ? bytes.size() - i : 3;
+    for (size_t k = 0; k < 3; k++) bits = bits << 8 | (k < there ? static_cast<unsigned char>(bytes[i + k]) : 0u);
+    for (size_t k = 0; k < 4; k++) {
+      characters.push_back(k <= there ? std::string(1, alphabet[bits >> (18 - 6 * k) & 63]) : "=");
+    }
+  }
+  return characters;
+}
+
 }  // namespace inlay::gguf::test

@@ -14,4 +14,13 @@ FileWriter tiny_model(const std::string& name);
 // The names that tiny_model takes.
 const std::vector<std::string>& tiny_model_names();
 
+// Gives the model this many layers by repeating its first.
+void repeat_first_layer(FileWriter& file, const std::string& architecture, uint32_t layers);
+
+// A SentencePiece character map that maps nothing.
+std::string empty_charsmap();
+
+// Base64, each character a string of its own, as some files hold the character map.
+std::vector<std::string> base64_characters(const std::string& bytes);
+
 }  // namespace inlay::gguf::test
