@@ -92,7 +92,7 @@ export function register(program: Command): void {
   add("--log <level>", "what to log, as lines of JSON on stderr", "INLAY_LOG", (option) =>
     option.choices(LOG_LEVELS).default("info"),
   );
-  command.action((flags: Flags) => serve(withoutOff(flags, command), command));
+  command.action((flags: Flags) => serve(withoutOff(flags, command)));
 }
 
 /** A switch's variable that says no is no. */
@@ -106,27 +106,28 @@ function withoutOff(flags: Flags, command: Command): Flags {
   return result;
 }
 
-async function serve(flags: Flags, command: Command): Promise<void> {
+async function serve(flags: Flags): Promise<void> {
   const store = flags.models;
   if (store !== undefined) {
-    if (!existsSync(store)) command.error(`error: --models ${store} is not there`);
+    if (!existsSync(store)) throw new Error(`the folder of --models, ${store}, is not there`);
     process.env.OLLAMA_MODELS = store;
   }
   const logger = pino({ level: flags.log, base: undefined }, destination({ dest: 2, sync: true }));
   const place = placeOf(flags);
   const server = createServer({ ...optionsOf(flags), logger });
-  let address: string;
-  try {
-    address = await server.listen(place);
-  } catch (error) {
-    command.error(`error: ${listenSentence(error as NodeJS.ErrnoException, place)}`);
-  }
+  const address = await server.listen(place).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(listenSentence(error, place), { cause: error });
+  });
   endOnSignal(server, flags.drain * 1000, logger);
   logger.info({ address }, "listening");
-  if (flags.preload.length > 0) {
-    await server.preload(flags.preload).catch((error: Error) => command.error(`error: ${error.message}`));
-    logger.info({ models: flags.preload }, "preloaded");
+  if (flags.preload.length === 0) return;
+  try {
+    await server.preload(flags.preload);
+  } catch (error) {
+    await server.close();
+    throw error;
   }
+  logger.info({ models: flags.preload }, "preloaded");
 }
 
 function optionsOf(flags: Flags): ServerOptions {
@@ -161,7 +162,7 @@ function placeOf(flags: Flags): Place {
 export function parseHost(text: string): { host: string; port: number } {
   const [, scheme = "", rest = ""] = /^(?:([a-z]+):\/\/)?([^/]*)/i.exec(text.trim())!;
   const usual = { http: 80, https: 443 }[scheme.toLowerCase()] ?? DEFAULT_PORT;
-  const match = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(rest);
+  const match = /^(\[[^\]]*\]|[^:]*)(?::([^:]*))?$/.exec(rest);
   // Several colons and no brackets: an IPv6 address by itself.
   if (match === null) return { host: rest, port: usual };
   const host = match[1]!.replace(/^\[|\]$/g, "");

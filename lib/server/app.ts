@@ -19,7 +19,7 @@ import { registerPull } from "./pull.ts";
 import { Admission, beginWork } from "./work.ts";
 
 /** Puts the routes and what guards them together. */
-export function buildApp(options: ServerOptions, state: () => State): FastifyInstance {
+export function buildApp(options: ServerOptions, state: () => State): { app: FastifyInstance; served: ServedModels } {
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
   const app = newInstance(options, limits);
   const admission = new Admission(limits);
@@ -66,7 +66,7 @@ export function buildApp(options: ServerOptions, state: () => State): FastifyIns
   registerOpenApi(app, options);
   registerPages(app);
   registerOtherRoutes(app);
-  return app;
+  return { app, served };
 }
 
 function newInstance(options: ServerOptions, limits: Limits): FastifyInstance {

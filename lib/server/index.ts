@@ -1,7 +1,6 @@
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
-import { loadModel } from "../index.ts";
 import { buildApp } from "./app.ts";
 import { IN_PROCESS, isLoopback } from "./hardening.ts";
 import type { State } from "./operations.ts";
@@ -23,7 +22,7 @@ export interface InlayServer {
   readonly address: string | undefined;
   /** Runs a request through the same routes with no port; needs no {@link InlayServer.listen}. */
   fetch(request: Request): Promise<Response>;
-  /** Loads models, so that the first request finds them; until then `/readyz` says `starting`. */
+  /** Loads models, by name or path, so that the first request finds them; until then `/readyz` says `starting`. */
   preload(names: readonly string[]): Promise<void>;
   /** Takes no further requests, finishes those under way, and cuts what is left after `deadline` milliseconds. */
   close(options?: { deadline?: number }): Promise<void>;
@@ -37,7 +36,7 @@ const DEFAULT_DRAIN = 30_000;
 export function createServer(options: ServerOptions = {}): InlayServer {
   let state: State = "ok";
   let address: string | undefined;
-  const app = buildApp(options, () => state);
+  const { app, served } = buildApp(options, () => state);
 
   return {
     get address() {
@@ -88,7 +87,7 @@ export function createServer(options: ServerOptions = {}): InlayServer {
     async preload(names) {
       state = "starting";
       try {
-        for (const name of names) await (await loadModel(name, { keepAlive: options.keepAlive })).dispose();
+        for (const name of names) await served.preload(name);
       } finally {
         if (state === "starting") state = "ok";
       }

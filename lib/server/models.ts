@@ -63,6 +63,11 @@ export class ServedModels {
     }
   }
 
+  /** Loads a model that the operator names, so by path too, and lets it stay as after a request. */
+  async preload(name: string): Promise<void> {
+    await (await this.load(this.given.get(bareName(name)) ?? name, {}, undefined)).dispose();
+  }
+
   /** Unloads a model that is loaded once the requests under way have their answers. */
   async unload(target: string): Promise<void> {
     if (!loadedModels().some(({ names }) => names.includes(target))) return;
