@@ -7,6 +7,7 @@
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/kinds.h"
 #include "tokenizer/pair_merges.h"
+#include "tokenizer/scratch.h"
 #include "tokenizer/splitter.h"
 #include "tokenizer/text_index.h"
 #include "tokenizer/unicode.h"
@@ -110,9 +111,10 @@ class ByteBpe final : public Tokenizer {
   }
 
   void encode(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const override {
-    thread_local std::string repaired;
+    thread_local std::string buffer;
+    const Scratch repaired(buffer);
     added.split(
-        utf8::well_formed(text, repaired), parse_special,
+        utf8::well_formed(text, *repaired), parse_special,
         [&](std::string_view part) { encode_part(part, ids); }, [&](int32_t id) { ids.push_back(id); });
   }
 
@@ -196,8 +198,9 @@ class ByteBpe final : public Tokenizer {
   }
 
   void encode_part(std::string_view text, std::vector<int32_t>& ids) const {
-    thread_local std::string composed;
-    if (rules.nfc) text = unicode::to_nfc(text, composed);
+    thread_local std::string buffer;
+    const Scratch composed(buffer);
+    if (rules.nfc) text = unicode::to_nfc(text, *composed);
     while (!text.empty()) {
       const size_t length = word_length(text, rules.split);
       encode_word(text.substr(0, length), ids);
@@ -206,8 +209,6 @@ class ByteBpe final : public Tokenizer {
   }
 
   void encode_word(std::string_view word, std::vector<int32_t>& ids) const {
-    thread_local std::vector<Symbol> symbols;
-    thread_local PairMerger merger;
     if (rules.whole_words) {
       const int32_t id = words.find(word);
       if (id != TextIndex::none) {
@@ -215,16 +216,17 @@ class ByteBpe final : public Tokenizer {
         return;
       }
     }
-    symbols.clear();
+    thread_local std::vector<Symbol> buffer;
+    const Scratch symbols(buffer);
     uint32_t at = 0;
     for (const char c : word) {
       const int32_t id = byte_ids[static_cast<uint8_t>(c)];
       if (id == TextIndex::none) continue;
-      symbols.push_back({at, at + 1, id});
+      symbols->push_back({at, at + 1, id});
       at++;
     }
-    merger.merge(symbols, [&](const Symbol& left, const Symbol& right) { return merges.find(left.id, right.id); });
-    for (const Symbol& symbol : symbols) ids.push_back(symbol.id);
+    PairMerger::of_this_thread().merge(*symbols, [&](const Symbol& left, const Symbol& right) { return merges.find(left.id, right.id); });
+    for (const Symbol& symbol : *symbols) ids.push_back(symbol.id);
   }
 
   AddedTokens added;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "tokenizer/scratch.h"
+
 namespace inlay {
 
 // A part of a text, [begin, end), and the token it is; no_token where it is none.
@@ -25,6 +27,11 @@ struct PairMerge {
 // `lookup(left, right)` returns a PairMerge. Quadratic for a handful of symbols, n log n for more.
 class PairMerger {
  public:
+  static PairMerger& of_this_thread() {
+    thread_local PairMerger merger;
+    return merger;
+  }
+
   template <typename Lookup>
   void merge(std::vector<Symbol>& symbols, Lookup&& lookup) {
     if (symbols.size() <= few) {
@@ -63,10 +70,11 @@ class PairMerger {
 
   template <typename Lookup>
   void merge_many(std::vector<Symbol>& symbols, Lookup&& lookup) {
+    const Scratch link_scratch(links);
+    const Scratch candidate_scratch(candidates);
     const auto count = static_cast<uint32_t>(symbols.size());
     links.resize(count);
     for (uint32_t i = 0; i < count; i++) links[i] = {i - 1, i + 1 < count ? i + 1 : none};
-    candidates.clear();
     for (uint32_t i = 0; i + 1 < count; i++) consider(symbols, i, lookup);
     std::make_heap(candidates.begin(), candidates.end());
 

@@ -7,6 +7,7 @@
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/kinds.h"
 #include "tokenizer/pair_merges.h"
+#include "tokenizer/scratch.h"
 #include "tokenizer/text_index.h"
 #include "tokenizer/utf8.h"
 
@@ -35,14 +36,15 @@ class SentencePieceBpe final : public Tokenizer {
   }
 
   void encode(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const override {
-    thread_local std::string repaired;
-    thread_local std::string escaped;
+    thread_local std::string buffers[2];
+    const Scratch repaired(buffers[0]);
+    const Scratch escaped(buffers[1]);
     bool prefixed = add_prefix;
     added.split(
-        utf8::well_formed(text, repaired), parse_special,
+        utf8::well_formed(text, *repaired), parse_special,
         [&](std::string_view part) {
-          escape(part, prefixed, escaped);
-          encode_escaped(escaped, ids);
+          escape(part, prefixed, *escaped);
+          encode_escaped(*escaped, ids);
           prefixed = false;
         },
         [&](int32_t id) {
@@ -141,9 +143,11 @@ class SentencePieceBpe final : public Tokenizer {
   }
 
   void encode_chunk(std::string_view text, std::vector<int32_t>& ids) const {
-    thread_local std::vector<Symbol> symbols;
-    thread_local std::vector<uint64_t> hashes;  // of each prefix of the text
-    thread_local PairMerger merger;
+    thread_local std::vector<Symbol> symbol_buffer;
+    thread_local std::vector<uint64_t> hash_buffer;
+    const Scratch symbols(symbol_buffer);
+    const Scratch scratch(hash_buffer);
+    std::vector<uint64_t>& hashes = *scratch;  // of each prefix of the text
     hashes.resize(text.size() + 1);
     hashes[0] = 0;
     for (size_t i = 0; i < text.size(); i++) hashes[i + 1] = TextHash::extend(hashes[i], text[i]);
@@ -153,19 +157,18 @@ class SentencePieceBpe final : public Tokenizer {
       if (length > longest) return TextIndex::none;
       return pieces.find(text.substr(begin, length), hashes[end] - hashes[begin] * powers[length]);
     };
-    symbols.clear();
     for (size_t at = 0; at < text.size();) {
       const auto begin = static_cast<uint32_t>(at);
       at += utf8::length(text[at]);
       const auto end = static_cast<uint32_t>(at);
-      symbols.push_back({begin, end, find(begin, end)});
+      symbols->push_back({begin, end, find(begin, end)});
     }
-    merger.merge(symbols, [&](const Symbol& left, const Symbol& right) -> PairMerge {
+    PairMerger::of_this_thread().merge(*symbols, [&](const Symbol& left, const Symbol& right) -> PairMerge {
       const int32_t id = find(left.begin, right.end);
       if (id == TextIndex::none) return {0, Symbol::no_token};
       return {priorities[static_cast<size_t>(id)], id};
     });
-    for (const Symbol& symbol : symbols) {
+    for (const Symbol& symbol : *symbols) {
       if (symbol.id != Symbol::no_token) {
         ids.push_back(symbol.id);
       } else {

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <vector>
 
+#include "tokenizer/scratch.h"
 #include "tokenizer/utf8.h"
 
 namespace inlay::unicode {
@@ -118,8 +119,9 @@ std::string_view to_nfc(std::string_view text, std::string& buffer) {
     boundary = at;
   }
 
-  thread_local std::vector<Scalar> run;
-  run.clear();
+  thread_local std::vector<Scalar> run_buffer;
+  const Scratch scratch(run_buffer);
+  std::vector<Scalar>& run = *scratch;
   buffer.assign(text.data(), static_cast<size_t>(boundary - text.data()));
   p = boundary;
   while (p < end) {

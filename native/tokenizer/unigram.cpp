@@ -7,6 +7,7 @@
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/charsmap.h"
 #include "tokenizer/kinds.h"
+#include "tokenizer/scratch.h"
 #include "tokenizer/trie.h"
 #include "tokenizer/utf8.h"
 
@@ -47,13 +48,14 @@ class Unigram final : public Tokenizer {
   }
 
   void encode(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const override {
-    thread_local std::string repaired;
-    thread_local std::string normal;
+    thread_local std::string buffers[2];
+    const Scratch repaired(buffers[0]);
+    const Scratch normal(buffers[1]);
     added.split(
-        utf8::well_formed(text, repaired), parse_special,
+        utf8::well_formed(text, *repaired), parse_special,
         [&](std::string_view part) {
-          normalize(part, normal);
-          encode_normal(normal, ids);
+          normalize(part, *normal);
+          encode_normal(*normal, ids);
         },
         [&](int32_t id) { ids.push_back(id); });
   }
@@ -119,7 +121,9 @@ class Unigram final : public Tokenizer {
   }
 
   void encode_word(std::string_view word, std::vector<int32_t>& ids) const {
-    thread_local std::vector<Step> steps;
+    thread_local std::vector<Step> buffer;
+    const Scratch scratch(buffer);
+    std::vector<Step>& steps = *scratch;
     steps.assign(word.size() + 1, {unreached, 0, unknown});
     steps[0].score = 0;
     for (size_t begin = 0; begin < word.size();) {

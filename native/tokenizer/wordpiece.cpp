@@ -5,6 +5,7 @@
 #include "gguf/rules.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/kinds.h"
+#include "tokenizer/scratch.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/utf8.h"
 
@@ -66,9 +67,10 @@ class WordPiece final : public Tokenizer {
   }
 
   void encode(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const override {
-    thread_local std::string repaired;
+    thread_local std::string buffer;
+    const Scratch repaired(buffer);
     added.split(
-        utf8::well_formed(text, repaired), parse_special,
+        utf8::well_formed(text, *repaired), parse_special,
         [&](std::string_view part) { Words(*this, ids).encode(part); }, [&](int32_t id) { ids.push_back(id); });
   }
 
