@@ -11,7 +11,8 @@ const SPECS: ModelSpec[] = [
   { architecture: "bert", dim: 96, heads: 3, ffn: 200, weights: "f16" },
   { architecture: "nomic-bert", dim: 64, heads: 4, weights: "q8_0" },
   { architecture: "gemma-embedding", dim: 64, heads: 2, kvHeads: 1, window: 16, weights: "f32" },
-  { architecture: "qwen3", dim: 64, heads: 4, weights: "bf16" },
+  // With the smaller vocabulary, because ggml computes every token's logits for decoders.
+  { architecture: "qwen3", vocabulary: "llama-spm", dim: 64, heads: 4, weights: "bf16" },
 ];
 const ENGINES: LoadOptions[] = [{ engine: "ggml", device: "cpu" }, { engine: "fused" }];
 
@@ -36,13 +37,16 @@ for (const engine of ENGINES) {
       expect(new Set(alone.map((row) => row.toString("hex"))).size).toBe(texts.length);
     });
 
-    test(`${ARRANGEMENTS} random arrangements of batches, orders, threads and concurrent calls give the same bits`, async () => {
+    test(`${ARRANGEMENTS} random arrangements of batches, orders, threads and concurrent calls give the same bits`, {
+      timeout: 300_000,
+    }, async () => {
       const next = random(42);
       const below = (n: number) => next() % n;
       for (let arrangement = 0; arrangement < ARRANGEMENTS; arrangement++) {
         const calls = Array.from({ length: 1 + below(4) }, () => ({
           model: models[below(models.length)]!,
-          picks: Array.from({ length: 1 + below(16) }, () => below(texts.length)),
+          // The last text is longer than all others together: now and then is enough.
+          picks: Array.from({ length: 1 + below(12) }, () => below(texts.length - (arrangement % 10 ? 1 : 0))),
           priority: below(2) ? ("bulk" as const) : ("interactive" as const),
         }));
         const results = await Promise.all(
