@@ -5,8 +5,11 @@ async function load(model: BenchModel, threads: number | undefined): Promise<Emb
   const { getLlama, LlamaLogLevel } = await import("node-llama-cpp");
   const llama = await getLlama({ gpu: false, build: "never", logLevel: LlamaLogLevel.error, progressLogs: false });
   const loaded = await llama.loadModel({ modelPath: model.q8 });
+  // It refuses texts that fill the context, and cuts those above the batch size in two, which is wrong for encoders.
+  const size = Math.min(loaded.trainContextSize, 1024) + 8;
   const context = await loaded.createEmbeddingContext({
-    contextSize: Math.min(loaded.trainContextSize, 1024),
+    contextSize: size,
+    batchSize: size,
     ...(threads !== undefined && { threads }),
   });
   return {
