@@ -1,0 +1,237 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "engine/fused/fused.h"
+#include "failure.h"
+#include "fused_models.h"
+#include "fused_pass.h"
+#include "fused_reference.h"
+
+using namespace inlay;
+using namespace inlay::test;
+
+namespace {
+
+using Generator = std::mt19937;
+
+int32_t whole(Generator& bits, int32_t low, int32_t high) {
+  return std::uniform_int_distribution<int32_t>(low, high)(bits);
+}
+
+const char* const architectures[] = {"bert",     "nomic-bert", "jina-bert-v2",   "modern-bert",
+                                     "eurobert", "qwen3",      "gemma-embedding"};
+
+// A small model of odd sizes.
+ModelSpec random_spec(const std::string& architecture, Generator& bits) {
+  ModelSpec spec;
+  spec.architecture = architecture;
+  spec.layers = uint32_t(whole(bits, 1, 4));
+  spec.kv_heads = uint32_t(whole(bits, 1, 3));
+  spec.heads = spec.kv_heads;
+  if (architecture == "qwen3" || architecture == "gemma-embedding") spec.heads *= uint32_t(whole(bits, 1, 3));
+  spec.head_size = 2 * uint32_t(whole(bits, 1, 40));
+  spec.width = spec.heads * spec.head_size;
+  if (architecture == "qwen3" || architecture == "gemma-embedding") spec.width = uint32_t(whole(bits, 8, 90));
+  spec.ffn = uint32_t(whole(bits, 1, 200));
+  spec.context = 300;
+  spec.vocabulary = 50;
+  spec.pooling = uint32_t(whole(bits, 1, 3));
+  spec.biased = whole(bits, 0, 1) != 0;
+  spec.fused_qkv = whole(bits, 0, 1) != 0;
+  spec.type = whole(bits, 0, 1) != 0 ? TensorType::f16 : TensorType::f32;
+  if (architecture == "modern-bert" || architecture == "gemma-embedding") {
+    spec.window = uint32_t(whole(bits, 1, 40));
+    spec.window_pattern = uint32_t(whole(bits, 1, 3));
+  }
+  if (architecture == "gemma-embedding" && whole(bits, 0, 1) != 0) spec.dense_inner = uint32_t(whole(bits, 1, 150));
+  return spec;
+}
+
+Ids random_ids(Generator& bits, int32_t count, const ModelSpec& spec) {
+  Ids ids;
+  for (int32_t i = 0; i < count; i++) ids.push_back(whole(bits, 0, int32_t(spec.vocabulary) - 1));
+  return ids;
+}
+
+// For each instruction set of this machine: its name and the precision that goes with it.
+struct Target {
+  const kernels::Kernels* table;
+  const char* precision;
+};
+std::vector<Target> targets() {
+  std::vector<Target> found;
+  for (kernels::Isa isa : {kernels::Isa::scalar, kernels::Isa::neon, kernels::Isa::avx2, kernels::Isa::avx512,
+                           kernels::Isa::avx512_bf16, kernels::Isa::amx_bf16}) {
+    const kernels::Kernels* table = kernels::find(isa);
+    if (table != nullptr) found.push_back({table, table->layout == kernels::Layout::f32_rows ? "f32" : "bf16"});
+  }
+  return found;
+}
+
+fused::Model load(const gguf::Reader& file, const Target& target, bool mmap = false) {
+  setenv("INLAY_ISA", target.table->name, 1);
+  LoadOptions options;
+  options.precision = target.precision;
+  options.mmap = mmap;
+  fused::Model model = fused::load_model(file, options);
+  unsetenv("INLAY_ISA");
+  return model;
+}
+
+FailureCode failure_of(const gguf::test::FileWriter& writer) {
+  const TemporaryFile path(writer.bytes());
+  const auto file = gguf::Reader::open(path.path());
+  try {
+    fused::load_model(*file, LoadOptions());
+  } catch (const Failure& failure) {
+    CHECK(!failure.message.empty());
+    return failure.code;
+  }
+  FAIL("the model was loaded");
+  return FailureCode::internal;
+}
+
+ModelSpec small_bert() {
+  ModelSpec spec;
+  spec.width = 64;
+  spec.layers = 2;
+  spec.heads = spec.kv_heads = 2;
+  spec.ffn = 96;
+  spec.context = 64;
+  spec.vocabulary = 50;
+  return spec;
+}
+
+}  // namespace
+
+TEST_CASE("every architecture agrees with the double-precision reference over odd shapes") {
+  Generator bits(11);
+  for (const char* architecture : architectures) {
+    for (int round = 0; round < 6; round++) {
+      const ModelSpec spec = random_spec(architecture, bits);
+      const TemporaryFile path(ModelWriter(spec, uint32_t(round) + 1).file.bytes());
+      const auto file = gguf::Reader::open(path.path());
+      CHECK(fused_supports(*file));
+      Reference reference(*file);
+      std::vector<Ids> texts;
+      std::vector<std::vector<double>> expected;
+      for (int32_t length : {1, 2, whole(bits, 3, 40), whole(bits, 60, 130)}) {
+        texts.push_back(random_ids(bits, length, spec));
+        expected.push_back(reference.embed(texts.back()));
+      }
+      for (const Target& target : targets()) {
+        const fused::Model model = load(*file, target, round % 2 == 1);
+        const std::vector<Vector> vectors = embed(model, texts);
+        const double tolerance = model.kernels->layout == kernels::Layout::f32_rows ? 1e-9 : 5e-3;
+        for (size_t i = 0; i < texts.size(); i++) {
+          INFO(architecture << " round " << round << " on " << target.table->name << ", " << texts[i].size()
+                            << " tokens, width " << spec.width << ", head size " << spec.head_size);
+          CHECK(distance(vectors[i], expected[i]) <= tolerance);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a text's vector is the same bits alone, in any batch, in any order, split over any team") {
+  Generator bits(12);
+  for (const Target& target : targets()) {
+    for (const char* architecture : architectures) {
+      ModelSpec spec = random_spec(architecture, bits);
+      spec.layers = 2;
+      const TemporaryFile path(ModelWriter(spec, 5).file.bytes());
+      const auto file = gguf::Reader::open(path.path());
+      const fused::Model model = load(*file, target);
+      std::vector<Ids> texts;
+      std::vector<Vector> alone;
+      for (int i = 0; i < 10; i++) {
+        const int32_t length = i < 2 ? 290 : whole(bits, 1, i < 5 ? 100 : 24);
+        texts.push_back(random_ids(bits, length, spec));
+        alone.push_back(embed(model, {texts.back()}).front());
+      }
+      fused::FusedWorkspace workspace(model, total_tokens(texts));
+      for (int round = 0; round < 40; round++) {
+        std::vector<size_t> chosen(texts.size());
+        for (size_t i = 0; i < chosen.size(); i++) chosen[i] = i;
+        std::shuffle(chosen.begin(), chosen.end(), bits);
+        chosen.resize(size_t(whole(bits, 1, int32_t(texts.size()))));
+        std::vector<Ids> batch;
+        for (size_t i : chosen) batch.push_back(texts[i]);
+        const int32_t threads = round % 4 == 0 ? whole(bits, 2, 5) : 1;
+        const std::vector<Vector> vectors = embed(model, workspace, batch, threads);
+        for (size_t i = 0; i < chosen.size(); i++) {
+          INFO(architecture << " on " << target.table->name << ", round " << round << ", " << threads << " threads, "
+                            << batch[i].size() << " tokens");
+          const Vector& expected = alone[chosen[i]];
+          CHECK(std::memcmp(vectors[i].data(), expected.data(), expected.size() * sizeof(float)) == 0);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a pass ends with Failure(aborted) once it is cancelled") {
+  const TemporaryFile path(ModelWriter(small_bert(), 1).file.bytes());
+  const auto file = gguf::Reader::open(path.path());
+  const fused::Model model = fused::load_model(*file, LoadOptions());
+  fused::FusedWorkspace workspace(model, 3);
+  const Ids ids = {1, 2, 3};
+  Vector row(64);
+  const SequenceView view = {ids.data(), 3, row.data()};
+  ThreadTeam team(1);
+  const std::atomic<bool> cancelled{true};
+  CHECK_THROWS_AS(fused::forward(model, workspace, &view, 1, team, false, cancelled), Failure);
+}
+
+TEST_CASE("files that cannot be served are refused with a coded failure") {
+  SUBCASE("a missing tensor") {
+    auto file = ModelWriter(small_bert(), 1).file;
+    file.remove_tensor("blk.1.ffn_up.weight");
+    CHECK(failure_of(file) == FailureCode::model_invalid);
+  }
+  SUBCASE("a tensor of another shape") {
+    auto file = ModelWriter(small_bert(), 1).file;
+    file.tensor("blk.0.attn_output_norm.weight").shape = {32};
+    file.tensor("blk.0.attn_output_norm.weight").data.resize(128);
+    CHECK(failure_of(file) == FailureCode::model_invalid);
+  }
+  SUBCASE("a weight that is not a number") {
+    for (TensorType type : {TensorType::f32, TensorType::f16}) {
+      ModelSpec spec = small_bert();
+      spec.type = type;
+      auto file = ModelWriter(spec, 1).file;
+      std::string& data = file.tensor("blk.1.ffn_down.weight").data;
+      data[data.size() - 1] = '\x7f';
+      data[data.size() - 2] = '\xff';
+      CHECK(failure_of(file) == FailureCode::model_invalid);
+    }
+  }
+  SUBCASE("an infinite bias") {
+    auto file = ModelWriter(small_bert(), 1).file;
+    const float infinite = INFINITY;
+    std::memcpy(file.tensor("blk.0.attn_k.bias").data.data(), &infinite, 4);
+    CHECK(failure_of(file) == FailureCode::model_invalid);
+  }
+  SUBCASE("an architecture that is not known") {
+    auto file = ModelWriter(small_bert(), 1).file;
+    file.text("general.architecture", "mamba");
+    CHECK(failure_of(file) == FailureCode::model_unsupported);
+  }
+  SUBCASE("a scaling of positions that is not known") {
+    ModelSpec spec = small_bert();
+    spec.architecture = "nomic-bert";
+    auto file = ModelWriter(spec, 1).file;
+    file.text("nomic-bert.rope.scaling.type", "yarn");
+    CHECK(failure_of(file) == FailureCode::model_unsupported);
+  }
+  SUBCASE("sizes that contradict each other") {
+    auto file = ModelWriter(small_bert(), 1).file;
+    file.u32("bert.attention.head_count", 3);
+    CHECK(failure_of(file) == FailureCode::model_invalid);
+  }
+}
