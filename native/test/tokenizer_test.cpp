@@ -70,7 +70,8 @@ std::vector<Ids> read_ids(const std::string& path) {
 }
 
 // One vocabulary of each kind and splitting rule.
-const std::vector<std::string> kinds = {"bert-bge", "nomic-bert-moe", "qwen2", "gpt-2", "mpt", "llama-bpe", "llama-spm"};
+const std::vector<std::string> kinds = {"bert-bge", "nomic-bert-moe", "qwen2",    "gpt-2",
+                                        "mpt",      "llama-bpe",      "llama-spm"};
 
 }  // namespace
 

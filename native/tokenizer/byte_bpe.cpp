@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <string>
 
 #include "gguf/rules.h"
@@ -96,9 +95,13 @@ class PairTable {
 class ByteBpe final : public Tokenizer {
  public:
   ByteBpe(const Vocabulary& vocabulary, const Rules& rules)
-      : added(vocabulary), rules(rules), merges(vocabulary.file.strings("tokenizer.ggml.merges").size()), words(0) {
+      : added(vocabulary),
+        rules(rules),
+        merges(vocabulary.file.strings("tokenizer.ggml.merges").size()),
+        words(0) {
     added.strip_before(rules.strip_before);
-    set_special_tokens(vocabulary);
+    prefix = vocabulary.around("add_bos_token", rules.add_bos, "bos_token_id", Vocabulary::none);
+    suffix = vocabulary.around("add_eos_token", false, "eos_token_id", Vocabulary::none);
 
     TextIndex index(vocabulary.tokens.size());
     for (size_t id = 0; id < vocabulary.tokens.size(); id++) {
@@ -121,30 +124,14 @@ class ByteBpe final : public Tokenizer {
   bool complete = true;  // false: a merge names tokens that the vocabulary does not have
 
  private:
-  void set_special_tokens(const Vocabulary& vocabulary) {
-    // Early conversions of Qwen3's embedding models lack the flag that the end token, which they pool, needs.
-    const bool pools_last = vocabulary.file.architecture() == "qwen3" &&
-                            vocabulary.file.integer(vocabulary.file.hparam_key("pooling_type")) == uint64_t{3};
-    const auto add = [&](bool wanted, const char* key, std::vector<int32_t>& tokens) {
-      if (!wanted) return;
-      const int32_t id = vocabulary.special(key, Vocabulary::none);
-      if (id == Vocabulary::none) {
-        throw gguf::broken("TOKENIZER_SPECIAL", std::string("tokenizer.ggml.") + key +
-                                                    ": missing, but the file asks for this token around every text");
-      }
-      tokens.push_back(id);
-    };
-    add(vocabulary.flag("add_bos_token", rules.add_bos), "bos_token_id", prefix);
-    add(vocabulary.flag("add_eos_token", pools_last), "eos_token_id", suffix);
-  }
-
   void read_merges(const Vocabulary& vocabulary, const TextIndex& index) {
     uint32_t rank = 0;
     for (const std::string_view text : vocabulary.file.strings("tokenizer.ggml.merges")) {
       const size_t space = text.find(' ', 1);
       if (space == std::string_view::npos) {
-        throw gguf::broken("TOKENIZER_MERGES", "tokenizer.ggml.merges: expected two texts with a space between, found " +
-                                                   gguf::printable(text));
+        throw gguf::broken(
+            "TOKENIZER_MERGES",
+            "tokenizer.ggml.merges: expected two texts with a space between, found " + gguf::printable(text));
       }
       const std::string_view left = text.substr(0, space);
       const std::string_view right = text.substr(space + 1);
@@ -225,7 +212,9 @@ class ByteBpe final : public Tokenizer {
       symbols->push_back({at, at + 1, id});
       at++;
     }
-    PairMerger::of_this_thread().merge(*symbols, [&](const Symbol& left, const Symbol& right) { return merges.find(left.id, right.id); });
+    PairMerger::of_this_thread().merge(*symbols, [&](const Symbol& left, const Symbol& right) {
+      return merges.find(left.id, right.id);
+    });
     for (const Symbol& symbol : *symbols) ids.push_back(symbol.id);
   }
 

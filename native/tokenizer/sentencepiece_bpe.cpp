@@ -23,7 +23,8 @@ class SentencePieceBpe final : public Tokenizer {
  public:
   explicit SentencePieceBpe(const Vocabulary& vocabulary) : added(vocabulary), pieces(vocabulary.tokens.size()) {
     unknown = vocabulary.special("unknown_token_id", 0);
-    set_special_tokens(vocabulary);
+    prefix = vocabulary.around("add_bos_token", true, "bos_token_id", 1);
+    suffix = vocabulary.around("add_eos_token", false, "eos_token_id", 2);
     add_prefix = vocabulary.flag("add_space_prefix", true);
     byte_ids.fill(Vocabulary::none);
     copy_pieces(vocabulary);
@@ -54,21 +55,6 @@ class SentencePieceBpe final : public Tokenizer {
   }
 
  private:
-  void set_special_tokens(const Vocabulary& vocabulary) {
-    const auto add = [&](const char* flag, bool wanted, const char* key, int32_t otherwise,
-                         std::vector<int32_t>& tokens) {
-      if (!vocabulary.flag(flag, wanted)) return;
-      const int32_t id = vocabulary.special(key, otherwise);
-      if (id == Vocabulary::none) {
-        throw gguf::broken("TOKENIZER_SPECIAL", std::string("tokenizer.ggml.") + key +
-                                                    ": missing, but the file asks for this token around every text");
-      }
-      tokens.push_back(id);
-    };
-    add("add_bos_token", true, "bos_token_id", 1, prefix);
-    add("add_eos_token", false, "eos_token_id", 2, suffix);
-  }
-
   void copy_pieces(const Vocabulary& vocabulary) {
     size_t bytes = 0;
     for (size_t id = 0; id < vocabulary.tokens.size(); id++) {
@@ -100,7 +86,8 @@ class SentencePieceBpe final : public Tokenizer {
 
   void add_byte(std::string_view text, int32_t id) {
     const auto digit = [](char c) {
-      return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+      const size_t at = std::string_view("0123456789ABCDEFabcdef").find(c);
+      return at == std::string_view::npos ? -1 : static_cast<int>(at < 16 ? at : at - 6);
     };
     if (text.size() != 6 || text.substr(0, 3) != "<0x" || text[5] != '>') return;
     const int high = digit(text[3]);

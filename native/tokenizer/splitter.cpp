@@ -124,7 +124,8 @@ const char* end_of_qwen2_word(std::string_view text, int max_digits) {
 }  // namespace
 
 size_t word_length(std::string_view text, Split split) {
-  const char* end = split == Split::gpt2 ? end_of_gpt2_word(text) : end_of_qwen2_word(text, split == Split::llama3 ? 3 : 1);
+  const int max_digits = split == Split::llama3 ? 3 : 1;
+  const char* end = split == Split::gpt2 ? end_of_gpt2_word(text) : end_of_qwen2_word(text, max_digits);
   return static_cast<size_t>(end - text.data());
 }
 

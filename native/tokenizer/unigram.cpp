@@ -27,7 +27,8 @@ class Unigram final : public Tokenizer {
     if (unknown == Vocabulary::none) {
       throw gguf::broken("TOKENIZER_SPECIAL", "tokenizer.ggml.unknown_token_id: a unigram vocabulary needs it");
     }
-    set_special_tokens(vocabulary);
+    prefix = vocabulary.around("add_bos_token", false, "bos_token_id", Vocabulary::none);
+    suffix = vocabulary.around("add_eos_token", true, "eos_token_id", 1);
     add_prefix = vocabulary.flag("add_space_prefix", true);
     merge_spaces = vocabulary.flag("remove_extra_whitespaces", false);
     if (const gguf::Value* stored = vocabulary.file.find("tokenizer.ggml.precompiled_charsmap")) {
@@ -68,21 +69,6 @@ class Unigram final : public Tokenizer {
     int32_t id;
   };
   static constexpr double unreached = -std::numeric_limits<double>::infinity();
-
-  void set_special_tokens(const Vocabulary& vocabulary) {
-    const auto add = [&](const char* flag, bool wanted, const char* key, int32_t otherwise,
-                         std::vector<int32_t>& tokens) {
-      if (!vocabulary.flag(flag, wanted)) return;
-      const int32_t id = vocabulary.special(key, otherwise);
-      if (id == Vocabulary::none) {
-        throw gguf::broken("TOKENIZER_SPECIAL", std::string("tokenizer.ggml.") + key +
-                                                    ": missing, but the file asks for this token around every text");
-      }
-      tokens.push_back(id);
-    };
-    add("add_bos_token", false, "bos_token_id", Vocabulary::none, prefix);
-    add("add_eos_token", true, "eos_token_id", 1, suffix);
-  }
 
   // Follows SentencePiece's Normalizer: spaces become U+2581, one is set before the text, and where the model says so
   // runs of them count as one and those at the ends do not count.

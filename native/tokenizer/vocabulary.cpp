@@ -85,4 +85,15 @@ bool Vocabulary::flag(std::string_view key, bool otherwise) const {
   return file.boolean(prefix + std::string(key)).value_or(otherwise);
 }
 
+std::vector<int32_t> Vocabulary::around(std::string_view flag, bool wanted, std::string_view key,
+                                        int32_t otherwise) const {
+  if (!this->flag(flag, wanted)) return {};
+  const int32_t id = special(key, otherwise);
+  if (id == none) {
+    throw gguf::broken("TOKENIZER_SPECIAL",
+                       prefix + std::string(key) + ": missing, but the file asks for this token around every text");
+  }
+  return {id};
+}
+
 }  // namespace inlay
