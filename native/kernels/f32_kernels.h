@@ -268,9 +268,28 @@ void pack(const float* rows, int32_t stride, int32_t depth, void* panel) {
   }
 }
 
+// Two halves at a time, as if they were one float: turned around as such, then taken apart.
 void pack_f16(const uint16_t* rows, int32_t stride, int32_t depth, void* panel) {
   uint16_t* out = static_cast<uint16_t*>(panel);
-  for (int32_t k = 0; k < depth; k++) {
+  alignas(64) float pairs[lanes * panel_width];
+  int32_t k = 0;
+  if (stride % 2 == 0) {
+    for (; k + 2 * lanes <= depth; k += 2 * lanes) {
+      for (int32_t n = 0; n < panel_width; n += lanes) {
+        transpose_square(reinterpret_cast<const float*>(rows + int64_t(n) * stride + k), stride / 2, pairs + n, panel_width);
+      }
+      for (int32_t i = 0; i < lanes; i++) {
+        uint16_t* first = out + int64_t(k + 2 * i) * panel_width;
+        for (int32_t n = 0; n < panel_width; n++) {
+          uint32_t pair;
+          __builtin_memcpy(&pair, pairs + i * panel_width + n, sizeof(pair));
+          first[n] = uint16_t(pair);
+          first[panel_width + n] = uint16_t(pair >> 16);
+        }
+      }
+    }
+  }
+  for (; k < depth; k++) {
     for (int32_t n = 0; n < panel_width; n++) out[int64_t(k) * panel_width + n] = rows[int64_t(n) * stride + k];
   }
 }
@@ -368,47 +387,56 @@ void pack_values(const float* v, int64_t stride, const PackedHead& head, int32_t
   }
 }
 
-// Scores of keys key_begin .. key_end - 1 into weights e^(score - highest), zero for keys the query does not see and
-// up to the next multiple of panel_width. Returns the sum of the weights.
+// 2^x for x <= 0 within 2 units in the last place; 2^-126 and below become about that. Minimax like vec_math.h's.
+INLAY_INLINE Vec power_of_two(Vec x) {
+  const Vec clamped = max(x, set1(-126.0f));
+  const Vec n = round(clamped);
+  const Vec f = sub(clamped, n);
+  Vec p = fma(set1(0.0013264724984765053f), f, set1(0.009671514853835106f));
+  p = fma(p, f, set1(0.05550733953714371f));
+  p = fma(p, f, set1(0.24022242426872253f));
+  p = fma(p, f, set1(0.6931470036506653f));
+  return scale_by_power_of_two(fma(p, f, set1(1.0f)), n);
+}
+
+// Scores of the keys from key_begin on into weights e^(score - highest), zero for keys the query does not see and up to
+// the next multiple of panel_width after key_end. Returns the sum of the weights.
 float weigh(const Attention& p, float* scores, int32_t query, int32_t head, int32_t key_begin, int32_t key_end) {
+  constexpr float log2_e = 1.44269504f;
   const int32_t padded = round_up(key_end - key_begin, panel_width);
-  float low = 0, high = float(p.count - 1);
-  if (p.span == Span::causal) high = float(query);
+  int32_t low = 0, high = p.count - 1;  // the keys it sees
+  if (p.span == Span::causal) high = query;
   if (p.span == Span::window) {
-    low = float(query - p.window);
-    high = float(least(query + p.window, p.count - 1));
+    low = query - p.window;
+    high = least(query + p.window, high);
   }
-  const Vec lowest_key = set1(low), highest_key = set1(high);
-  const Vec scale = set1(p.scale);
-  const Vec lowest = set1(-3.4e38f);
-  const Vec steps = set1(float(lanes));
-  Vec keys = add(ramp(), set1(float(key_begin)));
+  // Vectors from `inside` to `outside` hold seen keys alone.
+  const int32_t inside = round_up(most(0, low - key_begin), lanes);
+  const int32_t outside = (high + 1 - key_begin) / lanes * lanes;
+  const Vec lowest_key = set1(float(low)), highest_key = set1(float(high));
+  const Vec lowest = set1(-3.4e38f), scale = set1(p.scale * log2_e);
+  const auto keys_at = [key_begin](int32_t i) { return add(ramp(), set1(float(key_begin + i))); };
+
+  const bool biased = p.slopes != nullptr;
+  const Vec slope = set1(biased ? p.slopes[head] * log2_e : 0.0f), at = set1(float(query));
   Vec best = lowest;
-  if (p.slopes == nullptr) {
-    for (int32_t i = 0; i < padded; i += lanes) {
-      const Vec x = mul(load(scores + i), scale);
-      store(scores + i, x);
-      best = max(best, where_within(keys, lowest_key, highest_key, x, lowest));
-      keys = add(keys, steps);
-    }
-  } else {
-    const Vec slope = set1(p.slopes[head]), at = set1(float(query));
-    for (int32_t i = 0; i < padded; i += lanes) {
-      const Vec x = fnma(slope, abs(sub(keys, at)), mul(load(scores + i), scale));
-      store(scores + i, x);
-      best = max(best, where_within(keys, lowest_key, highest_key, x, lowest));
-      keys = add(keys, steps);
-    }
-  }
-  const Vec highest = set1(largest(best));
-  Vec total = zero();
-  keys = add(ramp(), set1(float(key_begin)));
   for (int32_t i = 0; i < padded; i += lanes) {
-    const Vec weight = exponential(sub(load(scores + i), highest));
-    const Vec seen = where_within(keys, lowest_key, highest_key, weight, zero());
-    store(scores + i, seen);
-    total = add(total, seen);
-    keys = add(keys, steps);
+    Vec x = load(scores + i);
+    if (biased) {
+      x = fnma(slope, abs(sub(keys_at(i), at)), mul(x, scale));
+      store(scores + i, x);
+    }
+    best = max(best, i >= inside && i < outside ? x : where_within(keys_at(i), lowest_key, highest_key, x, lowest));
+  }
+  // Without a bias the scale joins the subtraction; it is positive, so the highest stays the highest.
+  const Vec factor = biased ? set1(1.0f) : scale;
+  const Vec highest = mul(set1(largest(best)), factor);
+  Vec total = zero();
+  for (int32_t i = 0; i < padded; i += lanes) {
+    Vec weight = power_of_two(fma(load(scores + i), factor, sub(zero(), highest)));
+    if (i < inside || i >= outside) weight = where_within(keys_at(i), lowest_key, highest_key, weight, zero());
+    store(scores + i, weight);
+    total = add(total, weight);
   }
   return sum(total);
 }
