@@ -41,16 +41,22 @@ export async function* embedStream(
     underWay.push(pair);
   };
   const batches = batchesOf(source, startIndex, signal);
+  let reading: Promise<IteratorResult<Batch, void>> | undefined = batches.next();
+  reading.catch(() => {});
   try {
-    for (let more = true; more || underWay.length > 0; ) {
-      while (more && underWay.length < WINDOW) {
-        const { value, done } = await batches.next();
-        if (done) more = false;
-        else start(value);
+    while (reading || underWay.length > 0) {
+      const oldest = underWay[0];
+      // While there is room, whichever comes first: another batch to start, or the oldest one's vectors.
+      if (reading && underWay.length < WINDOW && !(await settlesFirst(oldest, reading))) {
+        const { value, done }: IteratorResult<Batch, void> = await reading;
+        reading = done ? undefined : batches.next();
+        reading?.catch(() => {});
+        if (!done) start(value);
+        continue;
       }
-      const next = underWay.shift();
-      if (!next) continue;
-      const [batch, result] = await next;
+      if (!oldest) continue;
+      const [batch, result] = await oldest;
+      underWay.shift();
       for (const item of results(batch, result)) {
         texts++;
         tokens += item.tokens;
@@ -61,8 +67,20 @@ export async function* embedStream(
     }
   } finally {
     stop.abort(new InlayError("ERR_ABORTED", "The iteration ended early."));
-    await batches.return?.(undefined);
+    // The source ends with the reader; one that hangs in a read is left to itself.
+    const ended = batches.return(undefined).catch(() => {});
+    await Promise.race([ended, delay(10 * PATIENCE)]);
   }
+}
+
+async function settlesFirst(one: Promise<unknown> | undefined, other: Promise<unknown>): Promise<boolean> {
+  if (!one) return false;
+  const settled = (promise: Promise<unknown>, first: boolean) =>
+    promise.then(
+      () => first,
+      () => first,
+    );
+  return Promise.race([settled(one, true), settled(other, false)]);
 }
 
 function* results({ first, items, hasIds }: Batch, result: PartialResult): Generator<EmbeddedText> {

@@ -1,3 +1,4 @@
+import { chunkText } from "./chunk.ts";
 import { embedStream } from "./embed-many.ts";
 import { fromNative, InlayError } from "./errors.ts";
 import { publish } from "./events.ts";
@@ -8,6 +9,8 @@ import { promptFor } from "./prompts.ts";
 import { acquire, describe, disposed, type Entry } from "./runtime.ts";
 import { Turns } from "./turns.ts";
 import type {
+  Chunk,
+  ChunkOptions,
   EmbeddedText,
   EmbeddingModel,
   EmbedManyOptions,
@@ -94,6 +97,14 @@ export class ModelHandle implements EmbeddingModel {
   async countTokens(input: string | readonly string[]): Promise<number | number[]> {
     const counts = (await this.#tokenizeAll(snapshot(input), {})).map((ids) => ids.length);
     return typeof input === "string" ? counts[0]! : counts;
+  }
+
+  async chunk(text: string, options: ChunkOptions = {}): Promise<Chunk[]> {
+    this.#refuseIfDisposed();
+    if (typeof text !== "string") throw notAText(text, 0);
+    const count = async (texts: readonly string[]) =>
+      (await this.#tokenizeAll(texts, { addSpecial: false })).map((ids) => ids.length);
+    return chunkText(text, options, { context: this.#limit, specials: this.#entry.info.specials, count });
   }
 
   dispose(): Promise<void> {

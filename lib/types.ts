@@ -163,6 +163,24 @@ export interface EmbedManyOptions extends Omit<EmbedOptions, "pooledLong"> {
   startIndex?: number;
 }
 
+export interface ChunkOptions {
+  /** Tokens of a chunk at most, specials included; default: the model's context. */
+  maxTokens?: number;
+  /** Tokens that a chunk repeats of the end of the one before, at most; default 0, below `maxTokens`. */
+  overlap?: number;
+}
+
+/** A piece of a document: `document.slice(start, end) === text`. */
+export interface Chunk {
+  text: string;
+  /** Offset of its first UTF-16 unit. */
+  start: number;
+  /** Offset behind its last. */
+  end: number;
+  /** As the model counts them, specials included. */
+  tokens: number;
+}
+
 /** A loaded model. Shared: loading the same file twice gives handles on one copy. */
 export interface EmbeddingModel extends AsyncDisposable {
   readonly info: ModelInfo;
@@ -179,6 +197,8 @@ export interface EmbeddingModel extends AsyncDisposable {
   tokenize(text: string, options?: TokenizeOptions): Promise<Int32Array>;
   countTokens(input: string): Promise<number>;
   countTokens(input: readonly string[]): Promise<number[]>;
+  /** Cuts a document into chunks that fit, at the ends of sentences where possible, else between words. */
+  chunk(text: string, options?: ChunkOptions): Promise<Chunk[]>;
   /** Gives this handle back. Running work finishes, later calls get `ERR_DISPOSED`. */
   dispose(): Promise<void>;
 }

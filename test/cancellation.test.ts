@@ -32,13 +32,17 @@ test("in a storm of aborts every call settles once, with a result or its reason"
   const calls = process.env.INLAY_LONG ? 10_000 : 2_000;
   let settled = 0;
   const outcomes = await Promise.all(
-    Array.from({ length: calls }, (_, i) => {
+    Array.from({ length: calls }, async (_, i) => {
       const controller = new AbortController();
       if (i % 3 === 0) setTimeout(() => controller.abort(i), Math.random() * 50);
-      return model.embed(`call ${i}`, { signal: controller.signal }).then(
-        ({ embeddings }) => (settled++, embeddings.length === 1),
-        (reason) => (settled++, reason === i),
-      );
+      try {
+        const { embeddings } = await model.embed(`call ${i}`, { signal: controller.signal });
+        return embeddings.length === 1;
+      } catch (reason) {
+        return reason === i;
+      } finally {
+        settled++;
+      }
     }),
   );
   expect(settled).toBe(calls);

@@ -14,8 +14,9 @@ struct ModelHandle {
   std::shared_ptr<Model> model;  // null once disposed
 };
 
+// Weak: JavaScript may keep its handle until a garbage collection, and a settled job must not keep its model that long.
 struct JobHandle {
-  std::shared_ptr<Job> job;
+  std::weak_ptr<Job> job;
   std::shared_ptr<Job::Chunk> open;  // ends in a text whose rest is still to come
   int64_t next = 0;                  // index of the next text
 };

@@ -72,14 +72,14 @@ Napi::Value create_job(const Napi::CallbackInfo& info) {
   check_options(env, model->engine(), options);
   const int64_t count = info[2].As<Napi::Number>().Int64Value();
   if (count < 1 || count > INT32_MAX) throw Napi::RangeError::New(env, "count is outside 1..2^31-1");
-  try {
-    Scheduler::instance().admit(static_cast<uint64_t>(info[3].As<Napi::Number>().Int64Value()));
-  } catch (const Failure& failure) {
-    throw_failure(env, failure);
-  }
   float* rows = options.kind == JobKind::embed ? rows_of(info[7], count, options.dimensions) : nullptr;
   const auto environment = Environment::of(env);
   const auto job = std::make_shared<Job>(model, options, count, rows, counts_of(info[8], count), environment);
+  try {
+    Scheduler::instance().admit(job, static_cast<uint64_t>(info[3].As<Napi::Number>().Int64Value()));
+  } catch (const Failure& failure) {
+    throw_failure(env, failure);
+  }
   auto result = Napi::Object::New(env);
   result["promise"] = environment->watch(job, info[7], info[8]);
   result["job"] = wrap_handle(env, JobHandle{job, nullptr, 0});
@@ -102,11 +102,11 @@ void append_utf8(napi_env env, napi_value value, std::string& bytes) {
   bytes.resize(start + written);
 }
 
-void hand_over(Napi::Env env, JobHandle& handle, std::shared_ptr<Job::Chunk> chunk) {
+void hand_over(Napi::Env env, const std::shared_ptr<Job>& job, std::shared_ptr<Job::Chunk> chunk) {
   try {
-    Scheduler::instance().append(handle.job, std::move(chunk), *Environment::of(env));
+    Scheduler::instance().append(job, std::move(chunk), *Environment::of(env));
   } catch (const Failure& failure) {
-    Scheduler::instance().cancel(handle.job, failure);
+    Scheduler::instance().cancel(job, failure);
   }
 }
 
@@ -114,6 +114,8 @@ void hand_over(Napi::Env env, JobHandle& handle, std::shared_ptr<Job::Chunk> chu
 void append_texts(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   auto& handle = unwrap_handle<JobHandle>(info[0]);
+  const auto job = handle.job.lock();
+  if (!job) return;  // settled already
   const auto texts = info[1].As<Napi::Array>();
   const uint32_t from = info[2].As<Napi::Number>().Uint32Value();
   const uint32_t to = info[3].As<Napi::Number>().Uint32Value();
@@ -129,25 +131,27 @@ void append_texts(const Napi::CallbackInfo& info) {
       handle.open = std::move(chunk);
       return;
     }
-    if (handle.next >= handle.job->count()) throw Napi::RangeError::New(env, "more texts than the job's count");
+    if (handle.next >= job->count()) throw Napi::RangeError::New(env, "more texts than the job's count");
     chunk->ends.push_back(chunk->bytes.size());
     handle.next++;
   }
-  hand_over(env, handle, std::move(chunk));
+  hand_over(env, job, std::move(chunk));
 }
 
 // appendTokens(job, ids: Int32Array[]): ids without specials, put between the model's own.
 void append_tokens(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   auto& handle = unwrap_handle<JobHandle>(info[0]);
+  const auto job = handle.job.lock();
+  if (!job) return;
   const auto lists = info[1].As<Napi::Array>();
-  const auto& engine = handle.job->model()->engine();
-  const auto& options = handle.job->options();
+  const auto& engine = job->model()->engine();
+  const auto& options = job->options();
   const int64_t first = handle.next;
   std::vector<std::vector<int32_t>> sequences;
   for (uint32_t i = 0; i < lists.Length(); i++) {
     const auto list = lists.Get(i).As<Napi::Int32Array>();
-    if (handle.next >= handle.job->count()) throw Napi::RangeError::New(env, "more texts than the job's count");
+    if (handle.next >= job->count()) throw Napi::RangeError::New(env, "more texts than the job's count");
     const int64_t index = handle.next++;
     auto ids = engine.prefix();
     ids.insert(ids.end(), list.Data(), list.Data() + list.ElementLength());
@@ -158,12 +162,12 @@ void append_tokens(const Napi::CallbackInfo& info) {
                                                        " tokens, the limit is " + std::to_string(options.limit) + ".", index);
       failure.tokens = total;
       failure.limit = options.limit;
-      Scheduler::instance().cancel(handle.job, failure);
+      Scheduler::instance().cancel(job, failure);
       return;
     }
     const auto outside = std::find_if(ids.begin(), ids.end(), [&](int32_t id) { return id < 0 || id >= engine.info().vocabulary; });
     if (outside != ids.end()) {
-      Scheduler::instance().cancel(handle.job, Failure(FailureCode::input_invalid,
+      Scheduler::instance().cancel(job, Failure(FailureCode::input_invalid,
                                                        "Token id " + std::to_string(*outside) + " of input " + std::to_string(index) +
                                                            " is outside the vocabulary of " + std::to_string(engine.info().vocabulary) + " tokens.",
                                                        index));
@@ -172,29 +176,30 @@ void append_tokens(const Napi::CallbackInfo& info) {
     if (too_long) ids.resize(static_cast<size_t>(options.limit) - engine.suffix().size());
     ids.insert(ids.end(), engine.suffix().begin(), engine.suffix().end());
     if (ids.empty()) {
-      Scheduler::instance().cancel(handle.job, Failure(FailureCode::input_invalid,
+      Scheduler::instance().cancel(job, Failure(FailureCode::input_invalid,
                                                        "Input " + std::to_string(index) + " has no tokens.", index));
       return;
     }
-    handle.job->note_tokens(index, static_cast<int32_t>(ids.size()), too_long);
+    job->note_tokens(index, static_cast<int32_t>(ids.size()), too_long);
     sequences.push_back(std::move(ids));
   }
   try {
-    Scheduler::instance().append_ids(handle.job, first, std::move(sequences), *Environment::of(env));
+    Scheduler::instance().append_ids(job, first, std::move(sequences), *Environment::of(env));
   } catch (const Failure& failure) {
-    Scheduler::instance().cancel(handle.job, failure);
+    Scheduler::instance().cancel(job, failure);
   }
 }
 
 // cancelJob(job, code, message)
 void cancel_job(const Napi::CallbackInfo& info) {
-  auto& handle = unwrap_handle<JobHandle>(info[0]);
+  const auto job = unwrap_handle<JobHandle>(info[0]).job.lock();
   const auto code = static_cast<FailureCode>(info[1].As<Napi::Number>().Int32Value());
-  Scheduler::instance().cancel(handle.job, Failure(code, info[2].As<Napi::String>().Utf8Value()));
+  if (job) Scheduler::instance().cancel(job, Failure(code, info[2].As<Napi::String>().Utf8Value()));
 }
 
 Napi::Value has_started(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), Scheduler::instance().has_started(unwrap_handle<JobHandle>(info[0]).job));
+  const auto job = unwrap_handle<JobHandle>(info[0]).job.lock();
+  return Napi::Boolean::New(info.Env(), !job || Scheduler::instance().has_started(job));
 }
 
 }  // namespace

@@ -90,6 +90,7 @@ class Job : public std::enable_shared_from_this<Job> {
   std::deque<std::shared_ptr<Chunk>> chunks;
   size_t next_in_chunk = 0;   // (queue) first text of chunks.front() that nobody tokenises yet
   int64_t appended = 0;       // (queue)
+  uint64_t reserved_bytes = 0;  // (queue) kept for texts that are still to be appended
   uint64_t waiting_bytes = 0; // (queue) of texts that nobody tokenises yet
   std::deque<std::shared_ptr<Sequence>> ready;  // (queue)
   int64_t ready_tokens = 0;   // (queue)

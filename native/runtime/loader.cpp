@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstdio>
 #include <future>
 #include <map>
 #include <mutex>
@@ -63,7 +64,11 @@ std::string identity(const gguf::Reader& file, const LoadRequest& request) {
 
 void require_memory(uint64_t needed, uint64_t left) {
   if (needed <= left) return;
-  const auto mib = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
+  const auto mib = [](uint64_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+    return std::string(text);
+  };
   throw Failure(FailureCode::out_of_memory, "The model's weights take " + mib(needed) + ", the memory budget has " +
                                                 mib(left) + " left; unload another model or raise INLAY_MEMORY.");
 }

@@ -64,19 +64,31 @@ void Scheduler::refuse_if_closed() const {
   }
 }
 
-void Scheduler::admit(uint64_t bytes) {
+void Scheduler::admit(const std::shared_ptr<Job>& job, uint64_t bytes) {
   refuse_if_closed();
   std::lock_guard lock(mutex_);
   // A token of ordinary text has some four bytes; what waits for the tokenizer counts by that.
-  const auto waiting_tokens = stats_.tokens + static_cast<int64_t>(stats_.bytes / 4);
-  const bool empty = stats_.jobs == 0;
-  const bool fits = stats_.bytes + bytes <= limits_.bytes && waiting_tokens + static_cast<int64_t>(bytes / 4) <= limits_.tokens;
-  if (empty || fits) return;
+  const uint64_t waiting_bytes = stats_.bytes + reserved_bytes_;
+  const auto waiting_tokens = stats_.tokens + static_cast<int64_t>(waiting_bytes / 4);
+  const bool empty = stats_.jobs == 0 && reserved_bytes_ == 0;
+  const bool fits = waiting_bytes + bytes <= limits_.bytes && waiting_tokens + static_cast<int64_t>(bytes / 4) <= limits_.tokens;
+  if (empty || fits) {
+    job->reserved_bytes = bytes;
+    reserved_bytes_ += bytes;
+    return;
+  }
   Failure full(FailureCode::queue_full, "The queue holds " + std::to_string(waiting_tokens) + " tokens and " +
-                                            std::to_string(stats_.bytes) + " bytes of text and takes no more; try again later.");
+                                            std::to_string(waiting_bytes) + " bytes of text and takes no more; try again later.");
   const double rate = std::max(1000.0, stats_.tokens_per_second);
   full.limit = std::max<int64_t>(100, static_cast<int64_t>(1000 * static_cast<double>(waiting_tokens) / 2 / rate));
   throw full;
+}
+
+// What was reserved for a job's texts is given back as they come, and the rest with the last or with the job's end.
+void Scheduler::release_reserve(Job& job, uint64_t bytes) {
+  const uint64_t released = job.appended >= job.count() ? job.reserved_bytes : std::min(job.reserved_bytes, bytes);
+  job.reserved_bytes -= released;
+  reserved_bytes_ -= released;
 }
 
 void Scheduler::append(const std::shared_ptr<Job>& job, std::shared_ptr<Job::Chunk> chunk, LeaderHost& host) {
@@ -90,6 +102,7 @@ void Scheduler::append(const std::shared_ptr<Job>& job, std::shared_ptr<Job::Chu
   queue.waiting_bytes += chunk->bytes.size();
   stats_.bytes += chunk->bytes.size();
   stats_.texts += static_cast<int64_t>(chunk->ends.size());
+  release_reserve(*job, chunk->bytes.size());
   job->chunks.push_back(std::move(chunk));
   summon(lock, &host);
 }
@@ -102,6 +115,7 @@ void Scheduler::append_ids(const std::shared_ptr<Job>& job, int64_t first, std::
   list_job(job);
   stats_.texts += static_cast<int64_t>(ids.size());
   job->appended += static_cast<int64_t>(ids.size());
+  release_reserve(*job, 0);
   for (auto& one : ids) {
     auto sequence = std::make_shared<Sequence>();
     sequence->ids = std::move(one);
@@ -119,6 +133,8 @@ void Scheduler::cancel(const std::shared_ptr<Job>& job, Failure failure) {
   std::lock_guard lock(mutex_);
   if (!was_settled) (aborted ? stats_.aborted : stats_.failed)++;
   remove_from_queue(job);
+  reserved_bytes_ -= job->reserved_bytes;
+  job->reserved_bytes = 0;
   // A pass whose every text has lost its taker may stop.
   for (MicroBatch* batch : running_) {
     const bool wanted = std::any_of(batch->sequences.begin(), batch->sequences.end(), [](const auto& sequence) {

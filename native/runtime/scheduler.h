@@ -49,8 +49,9 @@ class Scheduler {
   int32_t threads() const { return threads_; }
   QueueLimits limits() const { return limits_; }
 
-  // Whether `bytes` more text fits the queue. Throws Failure(queue_full) with the time to wait.
-  void admit(uint64_t bytes);
+  // Keeps room for `bytes` of a job's texts; cancel() gives back what was not used. Throws Failure(queue_full) with the
+  // time to wait.
+  void admit(const std::shared_ptr<Job>& job, uint64_t bytes);
   // Appends texts to a job and lets threads at them. `host` is where leaders come from.
   void append(const std::shared_ptr<Job>& job, std::shared_ptr<Job::Chunk> chunk, LeaderHost& host);
   // The same for texts that are tokenised already (ids without specials).
@@ -115,6 +116,7 @@ class Scheduler {
   void list_job(const std::shared_ptr<Job>& job);
   void unlist_if_done(ModelQueue& queue, const std::shared_ptr<Job>& job);
   void remove_from_queue(const std::shared_ptr<Job>& job);
+  void release_reserve(Job& job, uint64_t bytes);
   void forget(ModelQueue& queue, const std::shared_ptr<Sequence>& sequence);
   void work(Lock& lock, Clock::time_point until, bool is_leader);
   int32_t wanted_workers() const;
@@ -128,6 +130,7 @@ class Scheduler {
   std::condition_variable changed_;
   std::array<std::list<std::unique_ptr<ModelQueue>>, 2> lanes_;
   QueueLimits limits_;
+  uint64_t reserved_bytes_ = 0;   // of texts that are still to be appended
   int32_t threads_ = 1;
   int32_t most_leaders_ = 1;
   int32_t leaders_ = 0;           // working

@@ -14,7 +14,7 @@ export function runFixture(
   args: string[] = [],
   { env = {}, timeout = 50_000 }: { env?: NodeJS.ProcessEnv; timeout?: number } = {},
 ): Promise<ChildOutcome> {
-  return runNode([join(import.meta.dirname, "..", "fixtures", name), ...args], { env, timeout });
+  return runNode([join(__dirname, "..", "fixtures", name), ...args], { env, timeout });
 }
 
 /** Runs `inlay` with arguments, and what it may read from standard input. */
@@ -22,7 +22,7 @@ export function runCli(
   args: string[],
   { env = {}, input = "", timeout = 50_000 }: { env?: NodeJS.ProcessEnv; input?: string; timeout?: number } = {},
 ): Promise<ChildOutcome> {
-  return runNode([join(import.meta.dirname, "..", "..", "dist", "cli", "main.js"), ...args], { env, input, timeout });
+  return runNode([join(__dirname, "..", "..", "dist", "cli", "main.js"), ...args], { env, input, timeout });
 }
 
 function runNode(
