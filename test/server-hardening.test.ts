@@ -366,6 +366,7 @@ describe("the queue", () => {
       { error: "server busy, please try again.  maximum pending requests exceeded" },
     ]);
     expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+    expect((await get(`${own.url}/healthz`)).status).toBe(200);
     for (const socket of waiting) socket.destroy();
     await expect.poll(async () => (await post(`${own.url}/api/embed`, BODY)).status).toBe(200);
     await own.server.close();

@@ -112,13 +112,14 @@ async function serve(flags: Flags): Promise<void> {
     if (!existsSync(store)) throw new Error(`the folder of --models, ${store}, is not there`);
     process.env.OLLAMA_MODELS = store;
   }
-  const logger = pino({ level: flags.log, base: undefined }, destination({ dest: 2, sync: true }));
+  const lines = destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: 250 });
+  const logger = pino({ level: flags.log, base: undefined }, lines);
   const place = placeOf(flags);
   const server = createServer({ ...optionsOf(flags), logger });
   const address = await server.listen(place).catch((error: NodeJS.ErrnoException) => {
     throw new Error(listenSentence(error, place), { cause: error });
   });
-  endOnSignal(server, flags.drain * 1000, logger);
+  endOnSignal(server, flags.drain * 1000, logger, lines);
   logger.info({ address }, "listening");
   if (flags.preload.length === 0) return;
   try {
@@ -189,14 +190,18 @@ function listenSentence(error: NodeJS.ErrnoException, place: Place): string {
 }
 
 /** The first signal lets requests under way finish; the second ends at once. */
-function endOnSignal(server: InlayServer, deadline: number, logger: Logger): void {
+function endOnSignal(server: InlayServer, deadline: number, logger: Logger, lines: { flushSync(): void }): void {
   let ending = false;
   const end = async (signal: NodeJS.Signals) => {
-    if (ending) process.exit(1);
+    if (ending) {
+      lines.flushSync();
+      process.exit(1);
+    }
     ending = true;
     logger.info({ signal }, "draining");
     await server.close({ deadline });
     logger.info("ended");
+    lines.flushSync();
     process.exit(0);
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, (name) => void end(name));

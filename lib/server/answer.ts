@@ -1,5 +1,4 @@
 import { Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyReply } from "fastify";
 import { formatFloats } from "../index.ts";
 import type { Embedded } from "./embedding.ts";
@@ -41,9 +40,7 @@ export async function sendVectors(
   reply.type(type);
   // The race below may no longer listen when the job fails: a client that has gone.
   job.catch(() => undefined);
-  const patience = new AbortController();
-  const early = sleep(limits.earlyHeaders, undefined, { signal: patience.signal, ref: false }).catch(() => undefined);
-  const answer = await Promise.race([job, early]).finally(() => patience.abort());
+  const answer = await within(job, limits.earlyHeaders);
   if (answer === undefined) return stream(reply, limits, late(job, limits.earlyHeaders));
   describe(reply, work, answer);
   const { embeddings } = answer.embedded;
@@ -69,14 +66,26 @@ function stream(reply: FastifyReply, limits: Limits, chunks: AsyncGenerator<Uint
   return reply.send(Readable.from(chunks, { objectMode: false }));
 }
 
+/** The job's outcome, or undefined if it takes longer. */
+async function within<Outcome>(job: Promise<Outcome>, milliseconds: number): Promise<Outcome | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const pause = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+    timer.unref();
+  });
+  try {
+    return await Promise.race([job, pause]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function* late(job: Promise<Answer>, interval: number): AsyncGenerator<Uint8Array> {
   const space = Buffer.from(" ");
   let answer: Answer | undefined;
   while (answer === undefined) {
     yield space;
-    const patience = new AbortController();
-    const pause = sleep(interval, undefined, { signal: patience.signal, ref: false }).catch(() => undefined);
-    answer = (await Promise.race([job, pause]).finally(() => patience.abort())) ?? undefined;
+    answer = await within(job, interval);
   }
   yield* write(answer);
 }

@@ -45,7 +45,11 @@ export class Metrics {
         },
       });
     };
-    gauge("inlay_http_requests_open", "Requests being received or answered", () => admission.requests);
+    gauge(
+      "inlay_http_requests_open",
+      "Requests for work that are being received or answered",
+      () => admission.requests,
+    );
     gauge("inlay_http_bytes_held", "Bytes of bodies and vectors held for requests", () => admission.bytes);
     gauge("inlay_queue_jobs", "Jobs in the runtime's queue", () => runtime.stats().queue.jobs);
     gauge("inlay_queue_texts", "Texts in the runtime's queue", () => runtime.stats().queue.texts);

@@ -81,11 +81,15 @@ declare module "fastify" {
   }
 }
 
-/** Admits a request, and ends its work when the answer is out or the client has gone. */
+/**
+ * Admits a request that asks for work, and ends its work when the answer is out or the client has gone. Questions about
+ * the server itself (GET) are answered however full the queue is.
+ */
 export function beginWork(request: FastifyRequest, reply: FastifyReply, admission: Admission, limits: Limits): void {
-  admission.enter();
   const work = new Work();
   request.work = work;
+  if (request.method !== "POST") return;
+  admission.enter();
   work.setDeadline(limits.deadline);
   reply.raw.once("close", () => {
     work.end();

@@ -295,7 +295,7 @@ async function watch() {
   if (document.visibilityState !== "visible") return;
   try {
     const stats = await call("/api/stats");
-    byId("requests").textContent = number.format(stats.requests - 1);
+    byId("requests").textContent = number.format(stats.requests);
     byId("queued").textContent = number.format(stats.queue.texts);
     byId("rate").textContent = number.format(Math.round(stats.tokens_per_second));
     byId("texts-total").textContent = number.format(stats.totals.texts);
