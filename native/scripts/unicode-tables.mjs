@@ -5,8 +5,9 @@
 const LAST = 0x10ffff;
 const BLOCK = 64;
 
-const categories = ["Cn", "Cc", "Cf", "Co", "Cs", "Ll", "Lm", "Lo", "Lt", "Lu", "Mc", "Me", "Mn", "Nd", "Nl", "No",
-  "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "Sc", "Sk", "Sm", "So", "Zl", "Zp", "Zs"];
+const categories = "Cn Cc Cf Co Cs Ll Lm Lo Lt Lu Mc Me Mn Nd Nl No Pc Pd Pe Pf Pi Po Ps Sc Sk Sm So Zl Zp Zs".split(
+  " ",
+);
 const inCategory = categories.map((name) => new RegExp(`^\\p{${name}}$`, "u"));
 const isSpace = /^\p{White_Space}$/u;
 
@@ -116,7 +117,11 @@ function twoStages(type, name, table) {
   const last = table.findLastIndex((value) => value !== 0);
   index.length = Math.floor(last / BLOCK) + 1;
   array(blocks.size > 256 ? "uint16_t" : "uint8_t", `${name}_index`, index.map(String));
-  array(type, `${name}_blocks`, [...blocks.keys()].flatMap((key) => key.split(",")));
+  array(
+    type,
+    `${name}_blocks`,
+    [...blocks.keys()].flatMap((key) => key.split(",")),
+  );
 }
 
 out.push(`// Unicode ${process.versions.unicode}, written by native/scripts/unicode-tables.mjs.`, "");

@@ -1,7 +1,8 @@
-// Tokenizes many texts in one process, so that another implementation can be compared with ours in bulk.
+// Tokenizes many texts in one process, so that another implementation can be compared with ours in
+// bulk.
 //   tokenize_lines <model.gguf> [parse-special] < texts > ids
-// Input: per text its length in bytes as a little-endian 32-bit number, then the bytes. Output: per text one line of
-// ids, without the special tokens around it.
+// Input: per text its length in bytes as a little-endian 32-bit number, then the bytes. Output: per
+// text one line of ids, without the special tokens around it.
 
 #include <cstdint>
 #include <cstdio>
@@ -26,8 +27,8 @@ int tokenize(const char* path, bool parse_special) {
   std::vector<int32_t> ids;
   uint8_t length[4];
   while (std::fread(length, 1, 4, stdin) == 4) {
-    text.resize(length[0] | static_cast<size_t>(length[1]) << 8 | static_cast<size_t>(length[2]) << 16 |
-                static_cast<size_t>(length[3]) << 24);
+    text.resize(length[0] | static_cast<size_t>(length[1]) << 8 |
+                static_cast<size_t>(length[2]) << 16 | static_cast<size_t>(length[3]) << 24);
     if (std::fread(text.data(), 1, text.size(), stdin) != text.size()) return 2;
     ids.clear();
     tokenizer->encode(text, parse_special, ids);

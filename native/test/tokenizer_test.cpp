@@ -21,7 +21,8 @@ using Ids = std::vector<int32_t>;
 
 std::string vocabulary_path(const std::string& name) {
   const char* chosen = std::getenv("INLAY_VOCABS");
-  return (chosen ? std::string(chosen) : std::string(INLAY_VOCABS)) + "/ggml-vocab-" + name + ".gguf";
+  return (chosen ? std::string(chosen) : std::string(INLAY_VOCABS)) + "/ggml-vocab-" + name +
+         ".gguf";
 }
 
 std::unique_ptr<Tokenizer> open(const std::string& path) {
@@ -76,7 +77,8 @@ const std::vector<std::string> kinds = {"bert-bge", "nomic-bert-moe", "qwen2",  
 }  // namespace
 
 TEST_CASE("ids agree with llama.cpp's published pairs of texts and ids") {
-  for (const std::string name : {"bert-bge", "qwen2", "gpt-2", "mpt", "llama-bpe", "llama-spm", "phi-3"}) {
+  for (const std::string name :
+       {"bert-bge", "qwen2", "gpt-2", "mpt", "llama-bpe", "llama-spm", "phi-3"}) {
     CAPTURE(name);
     const auto tokenizer = open_vocabulary(name);
     const auto texts = read_cases(vocabulary_path(name) + ".inp");
@@ -95,8 +97,8 @@ TEST_CASE("ids agree with the reference models' golden files") {
     MESSAGE("skipped: INLAY_REFERENCE does not name the folder of the reference models");
     return;
   }
-  for (const char* name : {"tiny-bert-mean", "tiny-bert-cls", "tiny-nomic", "tiny-xlmr", "tiny-gemma-embedding",
-                           "tiny-qwen3", "tiny-modern-bert"}) {
+  for (const char* name : {"tiny-bert-mean", "tiny-bert-cls", "tiny-nomic", "tiny-xlmr",
+                           "tiny-gemma-embedding", "tiny-qwen3", "tiny-modern-bert"}) {
     const std::string path = std::string(folder) + "/" + name;
     CAPTURE(path);
     const auto tokenizer = open(path + ".gguf");
@@ -173,19 +175,23 @@ TEST_CASE("an empty text has no tokens") {
   }
 }
 
-TEST_CASE("WordPiece decomposes Hangul, keeps enclosing marks and knows no word of more than 100 characters") {
+TEST_CASE(
+    "WordPiece decomposes Hangul, keeps enclosing marks and knows no word of more than 100 "
+    "characters") {
   const auto tokenizer = open_vocabulary("bert-bge");
   CHECK(encode(*tokenizer, "한국") == encode(*tokenizer, "\u1112\u1161\u11ab\u1100\u116e\u11a8"));
   CHECK(encode(*tokenizer, "1\uFE0F\u20E3") != encode(*tokenizer, "1"));
   CHECK(encode(*tokenizer, std::string(100, 'a')).size() > 1);
   CHECK(encode(*tokenizer, std::string(101, 'a')) == Ids{100});
   CHECK(encode(*tokenizer, "Ａ\u0301É") == encode(*tokenizer, "ａe"));
-  CHECK(encode(*tokenizer, std::string("a\0b\x07", 4) + "\uFFFD\uE000c") == encode(*tokenizer, "abc"));
+  CHECK(encode(*tokenizer, std::string("a\0b\x07", 4) + "\uFFFD\uE000c") ==
+        encode(*tokenizer, "abc"));
 }
 
 TEST_CASE("byte-level BPE composes first where the model does") {
   const auto qwen2 = open_vocabulary("qwen2");
-  CHECK(encode(*qwen2, "e\u0301\u0323 \u1112\u1161\u11ab") == encode(*qwen2, "\u1EB9\u0301 \uD55C"));
+  CHECK(encode(*qwen2, "e\u0301\u0323 \u1112\u1161\u11ab") ==
+        encode(*qwen2, "\u1EB9\u0301 \uD55C"));
   const auto gpt2 = open_vocabulary("gpt-2");
   CHECK(encode(*gpt2, "e\u0301") != encode(*gpt2, "\u00E9"));
 }
@@ -248,10 +254,12 @@ TEST_CASE("time is linear in runs of one class") {
     }
     return best;
   };
-  // Letters, digits, punctuation, spaces, line breaks, ideographs, marks in reverse canonical order, conjoining jamo,
-  // emoji, control characters, ill-formed bytes, beginnings of special tokens.
-  const char* runs[] = {"a",      "7",      "!",      " ",          "\n",   " \n",  "\u4E2D", "\u0301\u0323",
-                        "\u1112", "\u1161", "\u0915", "\U0001F600", "\x01", "\xE2", "<|end",  "'s"};
+  // Letters, digits, punctuation, spaces, line breaks, ideographs, marks in reverse canonical
+  // order, conjoining jamo, emoji, control characters, ill-formed bytes, beginnings of special
+  // tokens.
+  const char* runs[] = {
+      "a",      "7",      "!",      " ",          "\n",   " \n",  "\u4E2D", "\u0301\u0323",
+      "\u1112", "\u1161", "\u0915", "\U0001F600", "\x01", "\xE2", "<|end",  "'s"};
   for (const std::string& name : kinds) {
     const auto tokenizer = open_vocabulary(name);
     for (const char* run : runs) {

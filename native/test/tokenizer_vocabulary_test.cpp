@@ -27,7 +27,8 @@ struct TestFile {
   explicit TestFile(const FileWriter& writer) {
     static int count = 0;
     path = (std::filesystem::temp_directory_path() /
-            ("inlay-tokenizer-" + std::to_string(std::random_device()()) + "-" + std::to_string(count++)))
+            ("inlay-tokenizer-" + std::to_string(std::random_device()()) + "-" +
+             std::to_string(count++)))
                .string();
     std::ofstream(path, std::ios::binary) << writer.bytes();
   }
@@ -98,7 +99,8 @@ TEST_CASE("words are cut into the longest pieces") {
 TEST_CASE("pairs merge by rank, whatever their place") {
   CHECK(encode(byte_pairs(), "abc") == std::vector<int32_t>{5});
   CHECK(encode(byte_pairs(), "ababc") == std::vector<int32_t>{3, 5});
-  CHECK(encode(byte_pairs(), "axb") == std::vector<int32_t>{3});  // a byte without a token is left out
+  CHECK(encode(byte_pairs(), "axb") ==
+        std::vector<int32_t>{3});  // a byte without a token is left out
 }
 
 TEST_CASE("long words merge as short ones do") {
@@ -109,7 +111,8 @@ TEST_CASE("long words merge as short ones do") {
     std::vector<int32_t> expected;
     // Parts that end in a merged c do not merge with what follows them.
     for (int part = 0; part < 40; part++) {
-      const std::string piece = std::string(random() % 3, 'a') + std::string(random() % 3, 'b') + "c";
+      const std::string piece =
+          std::string(random() % 3, 'a') + std::string(random() % 3, 'b') + "c";
       text += piece;
       tokenizer->encode(piece, false, expected);
     }
@@ -159,7 +162,8 @@ TEST_CASE("a vocabulary that contradicts itself is refused by name") {
 
   file = vocabulary("t5", {"<unk>", "a"}, {unknown, normal});
   file.u32("tokenizer.ggml.unknown_token_id", 0);
-  file.array("tokenizer.ggml.precompiled_charsmap", ValueType::u8, std::vector<uint8_t>{8, 0, 0, 0, 1, 2});
+  file.array("tokenizer.ggml.precompiled_charsmap", ValueType::u8,
+             std::vector<uint8_t>{8, 0, 0, 0, 1, 2});
   CHECK(rule_broken_by(file) == "TOKENIZER_CHARSMAP");
 }
 
@@ -172,8 +176,8 @@ TEST_CASE("a merge of unknown tokens leaves no exact tokenizer") {
 TEST_CASE("any vocabulary gives ids of its own, on any text") {
   std::mt19937 random(7);
   const auto below = [&](size_t n) { return static_cast<size_t>(random()) % n; };
-  const std::string letters[] = {"a",      "b",      " ",      "\u2581",     "\u0120", "\u00E9",
-                                 "\u0301", "\u4E2D", "\U0001F600", "<", "\n"};
+  const std::string letters[] = {"a",      "b",      " ",          "\u2581", "\u0120", "\u00E9",
+                                 "\u0301", "\u4E2D", "\U0001F600", "<",      "\n"};
   const auto random_text = [&](size_t parts) {
     std::string text;
     for (size_t i = below(parts + 1); i > 0; i--) text += letters[below(std::size(letters))];
@@ -197,22 +201,27 @@ TEST_CASE("any vocabulary gives ids of its own, on any text") {
     file.text("tokenizer.ggml.pre", rules[below(4)]);
     file.array("tokenizer.ggml.scores", ValueType::f32, scores);
     std::vector<std::string> merges;
-    for (size_t i = below(6); i > 0; i--) merges.push_back(tokens[below(count)] + " " + tokens[below(count)]);
+    for (size_t i = below(6); i > 0; i--)
+      merges.push_back(tokens[below(count)] + " " + tokens[below(count)]);
     file.strings("tokenizer.ggml.merges", merges);
     for (const char* key : {"bos", "eos", "unknown", "seperator", "cls"}) {
-      file.u32(std::string("tokenizer.ggml.") + key + "_token_id", static_cast<uint32_t>(below(count)));
+      file.u32(std::string("tokenizer.ggml.") + key + "_token_id",
+               static_cast<uint32_t>(below(count)));
     }
-    for (const char* key : {"add_space_prefix", "remove_extra_whitespaces", "normalizer.lowercase"}) {
+    for (const char* key :
+         {"add_space_prefix", "remove_extra_whitespaces", "normalizer.lowercase"}) {
       if (below(2)) file.boolean(std::string("tokenizer.ggml.") + key, below(2));
     }
     if (below(2)) {
       // A trie of random units whose offsets stay small, so that walks in it go on.
       const size_t units = 256 + below(256);
-      std::vector<uint8_t> charsmap = {static_cast<uint8_t>(4 * units), static_cast<uint8_t>(4 * units >> 8), 0, 0};
+      std::vector<uint8_t> charsmap = {static_cast<uint8_t>(4 * units),
+                                       static_cast<uint8_t>(4 * units >> 8), 0, 0};
       for (size_t i = 0; i < units; i++) {
         const size_t label = below(3) ? i % 256 : below(256);
         const auto unit = static_cast<uint32_t>(below(256) << 10 | below(2) << 8 | label);
-        for (int shift = 0; shift < 32; shift += 8) charsmap.push_back(static_cast<uint8_t>(unit >> shift));
+        for (int shift = 0; shift < 32; shift += 8)
+          charsmap.push_back(static_cast<uint8_t>(unit >> shift));
       }
       for (const char c : random_text(20)) charsmap.push_back(static_cast<uint8_t>(c));
       charsmap.push_back(0);
@@ -227,7 +236,8 @@ TEST_CASE("any vocabulary gives ids of its own, on any text") {
         std::vector<int32_t> ids;
         tokenizer->encode(text, below(2), ids);
         for (const int32_t id : ids) {
-          if (id < 0 || static_cast<size_t>(id) >= count) FAIL("id " << id << " of " << count << " in round " << round);
+          if (id < 0 || static_cast<size_t>(id) >= count)
+            FAIL("id " << id << " of " << count << " in round " << round);
         }
       }
     } catch (const Failure& failure) {
@@ -248,7 +258,7 @@ TEST_CASE("NFC composes and orders as Unicode says") {
   CHECK(nfc("e\u0302\u0323") == "\u1EC7");
   CHECK(nfc("\u0301e") == "\u0301e");
   CHECK(nfc("\u212B\u2126\u1F71") == "\u00C5\u03A9\u03AC");
-  CHECK(nfc("\u0958") == "\u0915\u093C");            // excluded from composition
+  CHECK(nfc("\u0958") == "\u0915\u093C");  // excluded from composition
   CHECK(nfc("\u1100\u1161\u11A8\u11A8") == "\uAC01\u11A8");
   CHECK(nfc("a\u0315\u0300\u05AE\u0300b") == "\u00E0\u05AE\u0300\u0315b");
   CHECK(nfc("\u0061\u030A\u0301") == "\u01FB");

@@ -10,8 +10,9 @@
 
 namespace inlay {
 
-// The tokens that are found in a text as they stand, before anything else is done to it: user-defined ones always,
-// control tokens only where the caller asks for them. At each place the longest one counts, from left to right.
+// The tokens that are found in a text as they stand, before anything else is done to it:
+// user-defined ones always, control tokens only where the caller asks for them. At each place the
+// longest one counts, from left to right.
 class AddedTokens {
  public:
   explicit AddedTokens(const Vocabulary& vocabulary);
@@ -19,9 +20,11 @@ class AddedTokens {
   // A token before which white space is dropped, as <mask> of the RoBERTa family.
   void strip_before(std::string_view text);
 
-  // Calls on_text(std::string_view) and on_token(int32_t) in the order of the text; on_text never with nothing.
+  // Calls on_text(std::string_view) and on_token(int32_t) in the order of the text; on_text never
+  // with nothing.
   template <typename OnText, typename OnToken>
-  void split(std::string_view text, bool parse_special, OnText&& on_text, OnToken&& on_token) const {
+  void split(std::string_view text, bool parse_special, OnText&& on_text,
+             OnToken&& on_token) const {
     size_t begin = 0;
     for (size_t at = 0; at < text.size();) {
       const auto [length, id] = match(text, at, parse_special);
@@ -47,7 +50,8 @@ class AddedTokens {
 
   Trie user_defined;
   Trie all;
-  bool begins[2][256] = {};      // whether a token begins with this byte, without and with control tokens
+  // Whether a token begins with this byte, without and with control tokens.
+  bool begins[2][256] = {};
   std::vector<int32_t> stripping;
 };
 

@@ -20,9 +20,9 @@ namespace {
 struct Rules {
   std::string_view pre;
   Split split;
-  bool nfc;                    // the text is composed first
-  bool whole_words;            // a word that is a token is that token, whatever the merges say
-  bool add_bos;                // where the file does not tell
+  bool nfc;                       // the text is composed first
+  bool whole_words;               // a word that is a token is that token, whatever the merges say
+  bool add_bos;                   // where the file does not tell
   std::string_view strip_before;  // the token before which white space is dropped
 };
 
@@ -36,12 +36,14 @@ constexpr Rules known[] = {
     {"llama-bpe", Split::llama3, false, true, true, ""},
 };
 
-// GPT-2 writes each byte as one printable character: those of Latin-1 as they are, the others from U+0100 on.
+// GPT-2 writes each byte as one printable character: those of Latin-1 as they are, the others from
+// U+0100 on.
 std::array<std::string, 256> byte_texts() {
   std::array<std::string, 256> texts;
   char32_t next = 0x100;
   for (uint32_t byte = 0; byte < 256; byte++) {
-    const bool printable = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+    const bool printable =
+        (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
     utf8::append(texts[byte], printable ? byte : next++);
   }
   return texts;
@@ -60,7 +62,8 @@ class PairTable {
   // A later merge of the same pair takes the place of an earlier one.
   void insert(int32_t left, int32_t right, PairMerge merge) {
     size_t i = start(left, right);
-    while (slots[i].merge.id != Symbol::no_token && !(slots[i].left == left && slots[i].right == right)) {
+    while (slots[i].merge.id != Symbol::no_token &&
+           !(slots[i].left == left && slots[i].right == right)) {
       i = (i + 1) & mask;
     }
     slots[i] = {left, right, merge};
@@ -69,7 +72,8 @@ class PairTable {
   PairMerge find(int32_t left, int32_t right) const {
     for (size_t i = start(left, right);; i = (i + 1) & mask) {
       const Slot& slot = slots[i];
-      if (slot.merge.id == Symbol::no_token || (slot.left == left && slot.right == right)) return slot.merge;
+      if (slot.merge.id == Symbol::no_token || (slot.left == left && slot.right == right))
+        return slot.merge;
     }
   }
 
@@ -90,8 +94,8 @@ class PairTable {
   size_t mask;
 };
 
-// Byte-level BPE as Hugging Face tokenizers runs it: NFC where the model has it, words by a fixed pattern, merges by
-// rank inside each word.
+// Byte-level BPE as Hugging Face tokenizers runs it: NFC where the model has it, words by a fixed
+// pattern, merges by rank inside each word.
 class ByteBpe final : public Tokenizer {
  public:
   ByteBpe(const Vocabulary& vocabulary, const Rules& rules)
@@ -118,7 +122,8 @@ class ByteBpe final : public Tokenizer {
     const Scratch repaired(buffer);
     added.split(
         utf8::well_formed(text, *repaired), parse_special,
-        [&](std::string_view part) { encode_part(part, ids); }, [&](int32_t id) { ids.push_back(id); });
+        [&](std::string_view part) { encode_part(part, ids); },
+        [&](int32_t id) { ids.push_back(id); });
   }
 
   bool complete = true;  // false: a merge names tokens that the vocabulary does not have
@@ -131,17 +136,20 @@ class ByteBpe final : public Tokenizer {
       if (space == std::string_view::npos) {
         throw gguf::broken(
             "TOKENIZER_MERGES",
-            "tokenizer.ggml.merges: expected two texts with a space between, found " + gguf::printable(text));
+            "tokenizer.ggml.merges: expected two texts with a space between, found " +
+                gguf::printable(text));
       }
       const std::string_view left = text.substr(0, space);
       const std::string_view right = text.substr(space + 1);
       const uint64_t left_hash = TextHash::of(left);
       const int32_t left_id = index.find(left, left_hash);
       const int32_t right_id = index.find(right);
-      const int32_t merged = index.find(TextHash::of(right, left_hash), [&](std::string_view candidate) {
-        return candidate.size() == left.size() + right.size() && candidate.substr(0, left.size()) == left &&
-               candidate.substr(left.size()) == right;
-      });
+      const int32_t merged =
+          index.find(TextHash::of(right, left_hash), [&](std::string_view candidate) {
+            return candidate.size() == left.size() + right.size() &&
+                   candidate.substr(0, left.size()) == left &&
+                   candidate.substr(left.size()) == right;
+          });
       if (left_id == TextIndex::none || right_id == TextIndex::none || merged == TextIndex::none) {
         complete = false;
         return;
@@ -229,8 +237,9 @@ class ByteBpe final : public Tokenizer {
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_byte_bpe(const Vocabulary& vocabulary) {
-  const auto rules = std::find_if(std::begin(known), std::end(known),
-                                  [&](const Rules& candidate) { return candidate.pre == vocabulary.pre; });
+  const auto rules = std::find_if(std::begin(known), std::end(known), [&](const Rules& candidate) {
+    return candidate.pre == vocabulary.pre;
+  });
   if (rules == std::end(known)) return nullptr;
   auto tokenizer = std::make_unique<ByteBpe>(vocabulary, *rules);
   if (!tokenizer->complete) return nullptr;

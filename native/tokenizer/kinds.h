@@ -7,10 +7,11 @@
 
 namespace inlay {
 
-// One function per kind of vocabulary; nullptr where this kind's exact rules are not known for the file.
-std::unique_ptr<Tokenizer> make_wordpiece(const Vocabulary& vocabulary);        // tokenizer.ggml.model "bert"
-std::unique_ptr<Tokenizer> make_unigram(const Vocabulary& vocabulary);          // "t5"
-std::unique_ptr<Tokenizer> make_byte_bpe(const Vocabulary& vocabulary);         // "gpt2"
-std::unique_ptr<Tokenizer> make_sentencepiece_bpe(const Vocabulary& vocabulary);  // "llama"
+// One function per kind of vocabulary, named as tokenizer.ggml.model names it: "bert", "t5", "gpt2",
+// "llama". nullptr where this kind's exact rules are not known for the file.
+std::unique_ptr<Tokenizer> make_wordpiece(const Vocabulary& vocabulary);
+std::unique_ptr<Tokenizer> make_unigram(const Vocabulary& vocabulary);
+std::unique_ptr<Tokenizer> make_byte_bpe(const Vocabulary& vocabulary);
+std::unique_ptr<Tokenizer> make_sentencepiece_bpe(const Vocabulary& vocabulary);
 
 }  // namespace inlay

@@ -23,8 +23,9 @@ struct PairMerge {
   int32_t id;  // Symbol::no_token: they do not merge
 };
 
-// Byte-pair encoding: merges neighbours for as long as a pair merges, always the one of lowest priority.
-// `lookup(left, right)` returns a PairMerge. Quadratic for a handful of symbols, n log n for more.
+// Byte-pair encoding: merges neighbours for as long as a pair merges, always the one of lowest
+// priority. `lookup(left, right)` returns a PairMerge. Quadratic for a handful of symbols, n log n
+// for more.
 class PairMerger {
  public:
   static PairMerger& of_this_thread() {
@@ -84,8 +85,11 @@ class PairMerger {
       candidates.pop_back();
       const uint32_t left = candidate.left;
       const uint32_t right = links[left].next;
-      // A symbol only ever grows to the right, so an end tells whether the pair is still the one considered.
-      if (symbols[left].end == symbols[left].begin || right == none || symbols[right].end != candidate.end) continue;
+      // A symbol only ever grows to the right, so an end tells whether the pair is still the one
+      // considered.
+      if (symbols[left].end == symbols[left].begin || right == none ||
+          symbols[right].end != candidate.end)
+        continue;
       symbols[left].end = candidate.end;
       symbols[left].id = candidate.id;
       symbols[right].end = symbols[right].begin;

@@ -17,11 +17,12 @@ namespace {
 
 constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581 stands for a space
 
-// SentencePiece's BPE (Llama, Gemma): two neighbours merge where their text is a piece, higher scores first;
-// characters that are no piece fall back to tokens of their bytes.
+// SentencePiece's BPE (Llama, Gemma): two neighbours merge where their text is a piece, higher
+// scores first; characters that are no piece fall back to tokens of their bytes.
 class SentencePieceBpe final : public Tokenizer {
  public:
-  explicit SentencePieceBpe(const Vocabulary& vocabulary) : added(vocabulary), pieces(vocabulary.tokens.size()) {
+  explicit SentencePieceBpe(const Vocabulary& vocabulary)
+      : added(vocabulary), pieces(vocabulary.tokens.size()) {
     unknown = vocabulary.special("unknown_token_id", 0);
     prefix = vocabulary.around("add_bos_token", true, "bos_token_id", 1);
     suffix = vocabulary.around("add_eos_token", false, "eos_token_id", 2);
@@ -29,10 +30,12 @@ class SentencePieceBpe final : public Tokenizer {
     byte_ids.fill(Vocabulary::none);
     copy_pieces(vocabulary);
     for (size_t id = 0; id < vocabulary.tokens.size(); id++) {
-      if (vocabulary.types[id] == TokenType::byte) add_byte(vocabulary.tokens[id], static_cast<int32_t>(id));
+      if (vocabulary.types[id] == TokenType::byte)
+        add_byte(vocabulary.tokens[id], static_cast<int32_t>(id));
     }
     if (unknown == Vocabulary::none && !has_all_bytes()) {
-      throw gguf::broken("TOKENIZER_SPECIAL", "tokenizer.ggml.unknown_token_id: needed where byte tokens are missing");
+      throw gguf::broken("TOKENIZER_SPECIAL",
+                         "tokenizer.ggml.unknown_token_id: needed where byte tokens are missing");
     }
   }
 
@@ -150,11 +153,12 @@ class SentencePieceBpe final : public Tokenizer {
       const auto end = static_cast<uint32_t>(at);
       symbols->push_back({begin, end, find(begin, end)});
     }
-    PairMerger::of_this_thread().merge(*symbols, [&](const Symbol& left, const Symbol& right) -> PairMerge {
+    const auto merge = [&](const Symbol& left, const Symbol& right) -> PairMerge {
       const int32_t id = find(left.begin, right.end);
       if (id == TextIndex::none) return {0, Symbol::no_token};
       return {priorities[static_cast<size_t>(id)], id};
-    });
+    };
+    PairMerger::of_this_thread().merge(*symbols, merge);
     for (const Symbol& symbol : *symbols) {
       if (symbol.id != Symbol::no_token) {
         ids.push_back(symbol.id);

@@ -33,8 +33,8 @@ struct Cursor {
   }
 };
 
-// Bytes of the contraction at p, which holds an apostrophe: 's 't 'm 'd 're 've 'll. Ignoring case as Unicode folds
-// it, U+017F is an s.
+// Bytes of the contraction at p, which holds an apostrophe: 's 't 'm 'd 're 've 'll. Ignoring case
+// as Unicode folds it, U+017F is an s.
 size_t contraction(const char* p, const char* end, bool ignore_case) {
   const auto letter = [&](size_t i) {
     if (p + i >= end) return '\0';
@@ -44,13 +44,15 @@ size_t contraction(const char* p, const char* end, bool ignore_case) {
   const char first = letter(1);
   const char second = letter(2);
   if (first == 's' || first == 't' || first == 'm' || first == 'd') return 2;
-  if ((first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l')) return 3;
+  if ((first == 'r' && second == 'e') || (first == 'v' && second == 'e') ||
+      (first == 'l' && second == 'l'))
+    return 3;
   if (ignore_case && first == '\xC5' && second == '\xBF') return 3;
   return 0;
 }
 
-// White space before which no other alternative matched: all of it at the end of the text, else all but the last
-// character, which the next word takes, but never nothing.
+// White space before which no other alternative matched: all of it at the end of the text, else all
+// but the last character, which the next word takes, but never nothing.
 const char* end_of_space(Cursor at) {
   const char* last = at.p;
   const char* after;
@@ -91,7 +93,8 @@ const char* end_of_qwen2_word(std::string_view text, int max_digits) {
   const char* after;
   const Class kind = at.classify(after);
   if (kind == Class::number) {
-    for (int digits = 0; digits < max_digits && at.classify(after) == Class::number; digits++) at.p = after;
+    for (int digits = 0; digits < max_digits && at.classify(after) == Class::number; digits++)
+      at.p = after;
     return at.p;
   }
   Class next = kind;
@@ -125,7 +128,8 @@ const char* end_of_qwen2_word(std::string_view text, int max_digits) {
 
 size_t word_length(std::string_view text, Split split) {
   const int max_digits = split == Split::llama3 ? 3 : 1;
-  const char* end = split == Split::gpt2 ? end_of_gpt2_word(text) : end_of_qwen2_word(text, max_digits);
+  const char* end =
+      split == Split::gpt2 ? end_of_gpt2_word(text) : end_of_qwen2_word(text, max_digits);
   return static_cast<size_t>(end - text.data());
 }
 

@@ -12,8 +12,8 @@ enum class Split {
   llama3,  // as qwen2, with \p{N}{1,3}
 };
 
-// Length in bytes of the word at the start of `text`, which is well-formed UTF-8 and not empty. Every byte belongs to
-// a word. The words before do not matter.
+// Length in bytes of the word at the start of `text`, which is well-formed UTF-8 and not empty.
+// Every byte belongs to a word. The words before do not matter.
 size_t word_length(std::string_view text, Split split);
 
 }  // namespace inlay

@@ -11,7 +11,9 @@ namespace inlay {
 struct TextHash {
   static constexpr uint64_t base = 0x9E3779B97F4A7C15u;
 
-  static uint64_t extend(uint64_t hash, char c) { return hash * base + static_cast<uint8_t>(c) + 1; }
+  static uint64_t extend(uint64_t hash, char c) {
+    return hash * base + static_cast<uint8_t>(c) + 1;
+  }
 
   static uint64_t of(std::string_view text, uint64_t hash = 0) {
     for (const char c : text) hash = extend(hash, c);
@@ -33,7 +35,8 @@ class TextIndex {
   void insert(std::string_view text, int32_t id) {
     const uint64_t hash = TextHash::of(text);
     size_t i = start(hash);
-    while (slots[i].id != none && !(slots[i].hash == tag(hash) && slots[i].text == text)) i = (i + 1) & mask;
+    while (slots[i].id != none && !(slots[i].hash == tag(hash) && slots[i].text == text))
+      i = (i + 1) & mask;
     slots[i] = {text, tag(hash), id};
   }
 

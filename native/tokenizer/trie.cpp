@@ -9,7 +9,7 @@ namespace {
 
 // An entry on its way down the trie.
 struct Key {
-  uint64_t head;  // the 8 bytes of its text at a depth that is a multiple of 8, the first one highest
+  uint64_t head;  // 8 bytes of its text from a depth that is a multiple of 8, the first one highest
   uint32_t size;
   uint32_t entry;
 };
@@ -24,14 +24,19 @@ struct Range {
 
 uint64_t head_of(std::string_view text, size_t depth) {
   uint64_t head = 0;
-  for (size_t i = depth; i < depth + 8; i++) head = head << 8 | (i < text.size() ? static_cast<uint8_t>(text[i]) : 0);
+  for (size_t i = depth; i < depth + 8; i++)
+    head = head << 8 | (i < text.size() ? static_cast<uint8_t>(text[i]) : 0);
   return head;
 }
 
-uint8_t byte_at(const Key& key, uint32_t depth) { return static_cast<uint8_t>(key.head >> (56 - 8 * (depth % 8))); }
+uint8_t byte_at(const Key& key, uint32_t depth) {
+  return static_cast<uint8_t>(key.head >> (56 - 8 * (depth % 8)));
+}
 
 // Where a key goes at a depth: 0 if it ends there, else 1 + its byte.
-uint32_t bucket(const Key& key, uint32_t depth) { return key.size == depth ? 0 : 1u + byte_at(key, depth); }
+uint32_t bucket(const Key& key, uint32_t depth) {
+  return key.size == depth ? 0 : 1u + byte_at(key, depth);
+}
 
 // Sorts keys by their bucket, those of one bucket staying in order.
 class BucketSort {
@@ -41,7 +46,8 @@ class BucketSort {
       for (Key* p = begin + 1; p < end; p++) {
         const Key key = *p;
         Key* hole = p;
-        for (; hole > begin && bucket(hole[-1], depth) > bucket(key, depth); hole--) *hole = hole[-1];
+        for (; hole > begin && bucket(hole[-1], depth) > bucket(key, depth); hole--)
+          *hole = hole[-1];
         *hole = key;
       }
       return;
@@ -103,7 +109,8 @@ Trie::Trie(const std::vector<Entry>& entries) : nodes(1), labels(1) {
       begin = end;
     }
   }
-  for (uint32_t i = 0; i < nodes[0].children; i++) first_child[labels[nodes[0].first + i]] = nodes[0].first + i;
+  for (uint32_t i = 0; i < nodes[0].children; i++)
+    first_child[labels[nodes[0].first + i]] = nodes[0].first + i;
 }
 
 }  // namespace inlay

@@ -10,9 +10,9 @@
 
 namespace inlay {
 
-// Byte trie over token texts: all those that a text begins with are found in one walk. The children of a node lie
-// side by side in the order of their labels; the rest of a text that shares no further byte with another is kept as
-// the tail of its node.
+// Byte trie over token texts: all those that a text begins with are found in one walk. The children
+// of a node lie side by side in the order of their labels; the rest of a text that shares no
+// further byte with another is kept as the tail of its node.
 class Trie {
  public:
   struct Entry {
@@ -33,8 +33,9 @@ class Trie {
     for (size_t length = 1; at != none; length++) {
       const Node& node = nodes[at];
       if (node.tail > 0) {
-        const bool matches = text.size() - length >= node.tail &&
-                             std::memcmp(tails.data() + node.first, text.data() + length, node.tail) == 0;
+        const bool matches =
+            text.size() - length >= node.tail &&
+            std::memcmp(tails.data() + node.first, text.data() + length, node.tail) == 0;
         if (matches) on_match(length + node.tail, node.value);
         return;
       }

@@ -19,7 +19,8 @@ char32_t compose(char32_t first, char32_t second) {
   if (first - l_base < l_count && second - v_base < v_count) {
     return s_base + ((first - l_base) * v_count + (second - v_base)) * t_count;
   }
-  if (first - s_base < s_count && (first - s_base) % t_count == 0 && second - t_base - 1 < t_count - 1) {
+  if (first - s_base < s_count && (first - s_base) % t_count == 0 &&
+      second - t_base - 1 < t_count - 1) {
     return first + (second - t_base);
   }
   size_t low = 0;
@@ -50,13 +51,14 @@ void append_composed(std::vector<Scalar>& run, std::string& out) {
     }
     size_t end = i;
     while (end < run.size() && run[end].rank != 0) end++;
-    std::stable_sort(run.begin() + static_cast<ptrdiff_t>(i), run.begin() + static_cast<ptrdiff_t>(end),
+    std::stable_sort(run.begin() + static_cast<ptrdiff_t>(i),
+                     run.begin() + static_cast<ptrdiff_t>(end),
                      [](const Scalar& a, const Scalar& b) { return a.rank < b.rank; });
     i = end;
   }
 
-  // `kept` scalars stay, `starter` is the last of them with rank 0. A mark is blocked from the starter by a kept one
-  // of the same or a higher rank between them.
+  // `kept` scalars stay, `starter` is the last of them with rank 0. A mark is blocked from the
+  // starter by a kept one of the same or a higher rank between them.
   size_t kept = 0;
   size_t starter = run.size();
   for (const Scalar scalar : run) {
@@ -81,7 +83,8 @@ void append_composed(std::vector<Scalar>& run, std::string& out) {
 Category high_category(char32_t c) {
   for (size_t i = 0; i < std::size(tables::high_categories); i += 3) {
     if (c < tables::high_categories[i]) break;
-    if (c <= tables::high_categories[i + 1]) return static_cast<Category>(tables::high_categories[i + 2]);
+    if (c <= tables::high_categories[i + 1])
+      return static_cast<Category>(tables::high_categories[i + 2]);
   }
   return Cn;
 }
@@ -109,7 +112,8 @@ int decompose(char32_t c, char32_t* parts) {
 std::string_view to_nfc(std::string_view text, std::string& buffer) {
   const char* const end = text.data() + text.size();
   const char* p = text.data();
-  // Where the text has to be taken up again: the last starter before the first place that may change.
+  // Where the text has to be taken up again: the last starter before the first place that may
+  // change.
   const char* boundary = p;
   while (true) {
     if (p == end) return text;

@@ -18,14 +18,16 @@ namespace {
 constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581 stands for a space
 constexpr double unknown_penalty = 10.0;                 // SentencePiece's kUnkPenalty
 
-// The unigram model of SentencePiece: normalisation by its charsmap, then the most likely pieces (Viterbi). Scores
-// are summed in double and word by word as in Hugging Face tokenizers, so that the length of a text cannot tip a tie.
+// The unigram model of SentencePiece: normalisation by its charsmap, then the most likely pieces
+// (Viterbi). Scores are summed in double and word by word as in Hugging Face tokenizers, so that
+// the length of a text cannot tip a tie.
 class Unigram final : public Tokenizer {
  public:
   explicit Unigram(const Vocabulary& vocabulary) : added(vocabulary), scores(vocabulary.scores) {
     unknown = vocabulary.special("unknown_token_id", 2);
     if (unknown == Vocabulary::none) {
-      throw gguf::broken("TOKENIZER_SPECIAL", "tokenizer.ggml.unknown_token_id: a unigram vocabulary needs it");
+      throw gguf::broken("TOKENIZER_SPECIAL",
+                         "tokenizer.ggml.unknown_token_id: a unigram vocabulary needs it");
     }
     prefix = vocabulary.around("add_bos_token", false, "bos_token_id", Vocabulary::none);
     suffix = vocabulary.around("add_eos_token", true, "eos_token_id", 1);
@@ -70,8 +72,8 @@ class Unigram final : public Tokenizer {
   };
   static constexpr double unreached = -std::numeric_limits<double>::infinity();
 
-  // Follows SentencePiece's Normalizer: spaces become U+2581, one is set before the text, and where the model says so
-  // runs of them count as one and those at the ends do not count.
+  // Follows SentencePiece's Normalizer: spaces become U+2581, one is set before the text, and where
+  // the model says so runs of them count as one and those at the ends do not count.
   void normalize(std::string_view text, std::string& out) const {
     out.clear();
     if (add_prefix) out += space_mark;
@@ -100,7 +102,8 @@ class Unigram final : public Tokenizer {
 
   void encode_normal(std::string_view text, std::vector<int32_t>& ids) const {
     while (!text.empty()) {
-      const size_t end = word_by_word ? std::min(text.find(space_mark, 1), text.size()) : text.size();
+      const size_t end =
+          word_by_word ? std::min(text.find(space_mark, 1), text.size()) : text.size();
       encode_word(text.substr(0, end), ids);
       text.remove_prefix(end);
     }
@@ -117,7 +120,8 @@ class Unigram final : public Tokenizer {
       const double score = steps[begin].score;
       const auto offer = [&](size_t end, double piece_score, int32_t id) {
         Step& step = steps[end];
-        if (score + piece_score > step.score) step = {score + piece_score, static_cast<uint32_t>(begin), id};
+        if (score + piece_score > step.score)
+          step = {score + piece_score, static_cast<uint32_t>(begin), id};
       };
       bool covered = false;
       pieces.each_prefix(word.substr(begin), [&](size_t length, int32_t id) {
@@ -150,6 +154,8 @@ class Unigram final : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_unigram(const Vocabulary& vocabulary) { return std::make_unique<Unigram>(vocabulary); }
+std::unique_ptr<Tokenizer> make_unigram(const Vocabulary& vocabulary) {
+  return std::make_unique<Unigram>(vocabulary);
+}
 
 }  // namespace inlay

@@ -6,8 +6,8 @@ namespace inlay::utf8 {
 
 namespace {
 
-// Length of the well-formed sequence at p, or minus the length of the maximal subpart that is ill-formed
-// (Table 3-7, "Well-Formed UTF-8 Byte Sequences").
+// Length of the well-formed sequence at p, or minus the length of the maximal subpart that is
+// ill-formed (Table 3-7, "Well-Formed UTF-8 Byte Sequences").
 int measure(const uint8_t* p, const uint8_t* end) {
   const uint8_t lead = p[0];
   if (lead < 0x80) return 1;

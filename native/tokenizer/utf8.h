@@ -8,8 +8,9 @@ namespace inlay::utf8 {
 
 constexpr char32_t replacement = 0xFFFD;
 
-// `text` itself where it is well-formed, else a view of `buffer`, in which U+FFFD stands for each maximal subpart of
-// an ill-formed sequence (The Unicode Standard, section 3.9, "U+FFFD Substitution of Maximal Subparts").
+// `text` itself where it is well-formed, else a view of `buffer`, in which U+FFFD stands for each
+// maximal subpart of an ill-formed sequence (The Unicode Standard, section 3.9, "U+FFFD
+// Substitution of Maximal Subparts").
 std::string_view well_formed(std::string_view text, std::string& buffer);
 
 // The code point at p, which must be at the start of a well-formed sequence; moves p behind it.
@@ -30,7 +31,8 @@ inline char32_t next(const char*& p) {
     p += 3;
     return c;
   }
-  const char32_t c = (lead & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
+  const char32_t c =
+      (lead & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
   p += 4;
   return c;
 }
@@ -48,12 +50,14 @@ inline void append(std::string& text, char32_t c) {
     const char bytes[] = {static_cast<char>(0xC0 | c >> 6), static_cast<char>(0x80 | (c & 0x3F))};
     text.append(bytes, 2);
   } else if (c < 0x10000) {
-    const char bytes[] = {static_cast<char>(0xE0 | c >> 12), static_cast<char>(0x80 | (c >> 6 & 0x3F)),
+    const char bytes[] = {static_cast<char>(0xE0 | c >> 12),
+                          static_cast<char>(0x80 | (c >> 6 & 0x3F)),
                           static_cast<char>(0x80 | (c & 0x3F))};
     text.append(bytes, 3);
   } else {
-    const char bytes[] = {static_cast<char>(0xF0 | c >> 18), static_cast<char>(0x80 | (c >> 12 & 0x3F)),
-                          static_cast<char>(0x80 | (c >> 6 & 0x3F)), static_cast<char>(0x80 | (c & 0x3F))};
+    const char bytes[] = {
+        static_cast<char>(0xF0 | c >> 18), static_cast<char>(0x80 | (c >> 12 & 0x3F)),
+        static_cast<char>(0x80 | (c >> 6 & 0x3F)), static_cast<char>(0x80 | (c & 0x3F))};
     text.append(bytes, 4);
   }
 }

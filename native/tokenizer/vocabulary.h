@@ -32,12 +32,13 @@ struct Vocabulary {
   int32_t special(std::string_view key, int32_t otherwise) const;
   bool flag(std::string_view key, bool otherwise) const;
 
-  // The token under `key` (or `otherwise`) where `flag` (or `wanted`) says that it stands around every text, else
-  // nothing. Throws Failure(model_invalid) where there is no such token.
-  std::vector<int32_t> around(std::string_view flag, bool wanted, std::string_view key, int32_t otherwise) const;
+  // The token under `key` (or `otherwise`) where `flag` (or `wanted`) says that it stands around
+  // every text, else nothing. Throws Failure(model_invalid) where there is no such token.
+  std::vector<int32_t> around(std::string_view flag, bool wanted, std::string_view key,
+                              int32_t otherwise) const;
 
-  // Whether ordinary text may become this token. User-defined tokens are found before (AddedTokens), and files are
-  // padded to a round number of tokens with unused ones.
+  // Whether ordinary text may become this token. User-defined tokens are found before
+  // (AddedTokens), and files are padded to a round number of tokens with unused ones.
   bool is_piece(size_t id) const { return types[id] == TokenType::normal && !tokens[id].empty(); }
 };
 

@@ -13,7 +13,8 @@ namespace inlay {
 
 namespace {
 
-// GGUF marks the pieces that begin a word with U+2581; those that continue one stand bare, without BERT's "##".
+// GGUF marks the pieces that begin a word with U+2581; those that continue one stand bare, without
+// BERT's "##".
 constexpr std::string_view word_mark = "\xE2\x96\x81";
 
 constexpr size_t max_word_chars = 100;  // BERT's max_input_chars_per_word: longer words are unknown
@@ -24,7 +25,8 @@ constexpr std::array<Ascii, 128> ascii_kinds() {
   std::array<Ascii, 128> kinds{};
   for (int c = 0; c < 128; c++) {
     const bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
-    const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    const bool alphanumeric =
+        (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
     const bool control = c < 32 || c == 127;
     kinds[static_cast<size_t>(c)] = space          ? Ascii::space
                                     : control      ? Ascii::dropped
@@ -37,7 +39,8 @@ constexpr std::array<Ascii, 128> ascii = ascii_kinds();
 
 constexpr uint32_t cleaned_away = 1u << unicode::Cc | 1u << unicode::Cf | 1u << unicode::Co;
 
-// WordPiece over BERT's own normalisation: BertNormalizer and BertPreTokenizer of Hugging Face tokenizers.
+// WordPiece over BERT's own normalisation: BertNormalizer and BertPreTokenizer of Hugging Face
+// tokenizers.
 class WordPiece final : public Tokenizer {
  public:
   explicit WordPiece(const Vocabulary& vocabulary) : added(vocabulary) {
@@ -45,8 +48,9 @@ class WordPiece final : public Tokenizer {
     const int32_t cls = vocabulary.special("bos_token_id", vocabulary.special("cls_token_id", 101));
     const int32_t sep = vocabulary.special("seperator_token_id", 102);
     if (unknown < 0 || cls < 0 || sep < 0) {
-      throw gguf::broken("TOKENIZER_SPECIAL",
-                         "tokenizer.ggml: a BERT vocabulary needs the ids of its [UNK], [CLS] and [SEP] tokens");
+      throw gguf::broken(
+          "TOKENIZER_SPECIAL",
+          "tokenizer.ggml: a BERT vocabulary needs the ids of its [UNK], [CLS] and [SEP] tokens");
     }
     prefix = {cls};
     suffix = {sep};
@@ -58,8 +62,10 @@ class WordPiece final : public Tokenizer {
     for (size_t id = 0; id < vocabulary.tokens.size(); id++) {
       if (!vocabulary.is_piece(id)) continue;
       const std::string_view text = vocabulary.tokens[id];
-      const bool initial = text.size() > word_mark.size() && text.substr(0, word_mark.size()) == word_mark;
-      (initial ? first : rest).push_back({initial ? text.substr(word_mark.size()) : text, static_cast<int32_t>(id)});
+      const bool initial =
+          text.size() > word_mark.size() && text.substr(0, word_mark.size()) == word_mark;
+      (initial ? first : rest)
+          .push_back({initial ? text.substr(word_mark.size()) : text, static_cast<int32_t>(id)});
     }
     has_initials = !first.empty();
     initials = Trie(first);
@@ -71,7 +77,8 @@ class WordPiece final : public Tokenizer {
     const Scratch repaired(buffer);
     added.split(
         utf8::well_formed(text, *repaired), parse_special,
-        [&](std::string_view part) { Words(*this, ids).encode(part); }, [&](int32_t id) { ids.push_back(id); });
+        [&](std::string_view part) { Words(*this, ids).encode(part); },
+        [&](int32_t id) { ids.push_back(id); });
   }
 
   bool has_initials = false;
@@ -196,10 +203,12 @@ class WordPiece final : public Tokenizer {
     std::vector<int32_t>& ids;
     std::string word;  // the first 100 characters of it
     size_t chars = 0;
-    std::vector<std::pair<uint8_t, char32_t>> pending;  // marks after the last starter: rank, code point
+    std::vector<std::pair<uint8_t, char32_t>>
+        pending;  // marks after the last starter: rank, code point
   };
 
-  // Appends the pieces of a word, at each place the longest; nothing, and false, where one cannot be found.
+  // Appends the pieces of a word, at each place the longest; nothing, and false, where one cannot
+  // be found.
   bool match(std::string_view word, std::vector<int32_t>& ids) const {
     const size_t before = ids.size();
     const Trie* trie = &initials;

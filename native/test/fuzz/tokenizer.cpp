@@ -1,6 +1,7 @@
-// libFuzzer's target for the exact tokenizers: any bytes against one vocabulary of each kind, from the folder that
-// INLAY_VOCABS names. Under a compiler without libFuzzer, INLAY_FUZZ_REPLAY gives it a main that runs the files (or
-// the files of the folders) it is given, and with --random N that many texts of random bytes.
+// libFuzzer's target for the exact tokenizers: any bytes against one vocabulary of each kind, from
+// the folder that INLAY_VOCABS names. Under a compiler without libFuzzer, INLAY_FUZZ_REPLAY gives
+// it a main that runs the files (or the files of the folders) it is given, and with --random N that
+// many texts of random bytes.
 
 #include <cstdint>
 #include <cstdio>
@@ -24,7 +25,8 @@ const std::vector<Vocabulary>& vocabularies() {
     const char* chosen = std::getenv("INLAY_VOCABS");
     const std::string folder = chosen ? chosen : INLAY_VOCABS;
     std::vector<Vocabulary> loaded;
-    for (const char* name : {"bert-bge", "nomic-bert-moe", "llama-spm", "qwen2", "mpt", "llama-bpe"}) {
+    for (const char* name :
+         {"bert-bge", "nomic-bert-moe", "llama-spm", "qwen2", "mpt", "llama-bpe"}) {
       const auto file = inlay::gguf::Reader::open(folder + "/ggml-vocab-" + name + ".gguf");
       loaded.push_back({inlay::Tokenizer::create(*file),
                         static_cast<int32_t>(file->strings("tokenizer.ggml.tokens").size())});
@@ -77,7 +79,8 @@ void replay(const std::filesystem::path& path) {
 // Mostly bytes that can stand in UTF-8, so that more than replacement characters comes of them.
 void run_random(long count) {
   std::mt19937 random(11);
-  const std::string_view frequent = "\xE2\x96\x81\xCC\x80\xEF\xBF\xBD\xF0\x9F ' <|\n\r\tsaeIZ059[].\xED\xE1\x84";
+  const std::string_view frequent =
+      "\xE2\x96\x81\xCC\x80\xEF\xBF\xBD\xF0\x9F ' <|\n\r\tsaeIZ059[].\xED\xE1\x84";
   for (long i = 0; i < count; i++) {
     std::string bytes(random() % 300, '\0');
     for (char& byte : bytes) {
