@@ -88,7 +88,8 @@ const pool = [0];
 const decompositionAt = new Uint16Array(LAST + 1);
 for (const [c, parts] of decomposition) {
   decompositionAt[c] = pool.length;
-  parts.forEach((part, i) => pool.push(i + 1 === parts.length ? part + 0x80000000 : part));
+  pool.push(...parts);
+  pool[pool.length - 1] += 0x80000000;
 }
 
 const out = [];
