@@ -3,7 +3,15 @@ import { InlayError } from "./errors.ts";
 import { publish } from "./events.ts";
 import { allowThreads, processLimits } from "./machine.ts";
 import { resolveModel } from "./models/index.ts";
-import { CANCEL, type NativeHandle, type NativeModelInfo, native, toInlayError } from "./native.ts";
+import {
+  CANCEL,
+  type NativeHandle,
+  type NativeLoadOptions,
+  type NativeModelInfo,
+  native,
+  toInlayError,
+} from "./native.ts";
+import { tryInChild } from "./trust.ts";
 import type { LoadedModel, LoadOptions, ModelInfo, RuntimeStats } from "./types.ts";
 import { toMilliseconds } from "./validate.ts";
 
@@ -175,7 +183,8 @@ async function loadEntry(
   const began = performance.now();
   const { memoryBudget } = processLimits();
   const memoryLeft = await makeRoom(path, memoryBudget);
-  const { promise, control } = native().load({
+  const untrusted = options.trust === "untrusted";
+  const request: NativeLoadOptions = {
     path,
     engine: variant.engine,
     device: variant.device,
@@ -185,9 +194,11 @@ async function loadEntry(
     contextLength: 0,
     gpuLayers: variant.gpuLayers,
     mmap: variant.mmap,
-    checkTensors: false,
+    checkTensors: untrusted,
     memoryLeft,
-  });
+  };
+  if (untrusted) await tryInChild(request, options.signal);
+  const { promise, control } = native().load(request);
   const abort = () => native().cancelLoad(control);
   options.signal?.addEventListener("abort", abort, { once: true });
   const progress = options.onProgress && setInterval(() => options.onProgress?.(native().loadProgress(control)), 50);
