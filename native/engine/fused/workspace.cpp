@@ -30,12 +30,16 @@ void FusedWorkspace::place(const Model& model, Arena& arena) {
   hidden = floats(shape.width);
   branch = floats(shape.width);
   normed = activation(shape.width);
+  // `inner` may lie over the two only where none has padding columns, whose zeros another matrix would overwrite.
+  const bool padded = shape.qkv_width() % 32 != 0 || shape.attention_width() % 32 != 0 || shape.ffn % 32 != 0;
   const uint64_t qkv_bytes = (activation_bytes(shape.qkv_width()) + 63) / 64 * 64;
-  char* shared = static_cast<char*>(
-      arena.take_bytes(std::max(qkv_bytes + activation_bytes(shape.attention_width()), activation_bytes(shape.ffn))));
-  qkv = shared;
-  attended = shared == nullptr ? nullptr : shared + qkv_bytes;
-  inner = shared;
+  const uint64_t pair_bytes = (qkv_bytes + activation_bytes(shape.attention_width()) + 63) / 64 * 64;
+  const uint64_t inner_bytes = activation_bytes(shape.ffn);
+  char* start = static_cast<char*>(
+      arena.take_bytes(padded ? pair_bytes + inner_bytes : std::max(pair_bytes, inner_bytes)));
+  qkv = start;
+  attended = start == nullptr ? nullptr : start + qkv_bytes;
+  inner = start == nullptr || !padded ? start : start + pair_bytes;
   selected = floats(shape.width);
   selected_normed = activation(shape.width);
   pooled = floats(shape.width);

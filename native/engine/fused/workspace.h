@@ -24,7 +24,7 @@ class FusedWorkspace final : public Workspace {
   void* normed;           // the input of a product, tokens x width
   void* qkv;              // tokens x qkv_width
   void* attended;         // tokens x attention_width
-  void* inner;            // tokens x ffn; shares its memory with qkv and attended, which are done with by then
+  void* inner;            // tokens x ffn; may share the memory of qkv and attended, which are done with by then
   float* selected;        // rows of `hidden` that pooling reads, sequences x width
   void* selected_normed;
   float* pooled;          // sequences x width
