@@ -132,7 +132,8 @@ async function embedLines(
   const output =
     flags.output &&
     (await openVectorFile(flags.output, flags.dimensions ?? model.info.dimensions, flags.resume ?? false));
-  const bar = output && process.stderr.isTTY ? progressBar() : undefined;
+  const bar =
+    output && process.stderr.isTTY ? progressBar(flags.file ? await countLines(flags.file) : undefined) : undefined;
   const vectors = model.embedMany(lines, {
     truncate: flags.truncate,
     dimensions: flags.dimensions,
@@ -160,13 +161,14 @@ async function writeAll(vectors: AsyncIterable<EmbeddedText>, write: (rows: Row[
   if (rows.length > 0) await write(rows);
 }
 
-/** A bar that counts; called without progress it goes away. */
-function progressBar(): (progress?: EmbedManyProgress) => void {
-  const bar = new SingleBar({
-    format: "{value} texts  {texts} texts/s  {tokens} tokens/s  {duration_formatted}",
-    stream: process.stderr,
-  });
-  bar.start(0, 0, { texts: "–", tokens: "–" });
+/** A bar over `total` texts, or a count where that is not known; called without progress it goes away. */
+function progressBar(total: number | undefined): (progress?: EmbedManyProgress) => void {
+  const rates = "{texts} texts/s  {tokens} tokens/s";
+  const format = total
+    ? `{bar} {percentage} %  {value}/{total}  ${rates}  {eta_formatted} left`
+    : `{value} texts  ${rates}`;
+  const bar = new SingleBar({ format, stream: process.stderr, hideCursor: true });
+  bar.start(total ?? 0, 0, { texts: "–", tokens: "–" });
   return (progress) => {
     if (!progress) return bar.stop();
     bar.update(progress.texts, {
@@ -174,6 +176,16 @@ function progressBar(): (progress?: EmbedManyProgress) => void {
       tokens: progress.tokensPerSecond.toFixed(0),
     });
   };
+}
+
+async function countLines(path: string): Promise<number> {
+  let lines = 0;
+  let last = 0x0a;
+  for await (const block of createReadStream(path) as AsyncIterable<Buffer>) {
+    for (let at = block.indexOf(0x0a); at >= 0; at = block.indexOf(0x0a, at + 1)) lines++;
+    last = block.at(-1) ?? last;
+  }
+  return last === 0x0a ? lines : lines + 1;
 }
 
 function linesOf(stream: Readable): AsyncIterable<string> {
