@@ -1,0 +1,14 @@
+#define INLAY_BLOCK_ROWS_6
+#include "kernels/vec_neon.h"
+#include "kernels/vec_math.h"
+#include "kernels/f32_kernels.h"
+#include "kernels/tables.h"
+
+namespace inlay::kernels {
+
+const Kernels neon_kernels = {
+    Isa::neon, "neon", Layout::f32_rows, panel_width, true, nullptr, nullptr, pack, pack_f16, widen_f16, product, norm,
+    convert, heads, attention, mean, product_scratch, attention_scratch,
+};
+
+}  // namespace inlay::kernels
