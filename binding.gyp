@@ -14,7 +14,7 @@
             "actions": [
               {
                 "action_name": "cmake",
-                "inputs": ["CMakeLists.txt"],
+                "inputs": ["native/scripts/prepare.mjs"],
                 "outputs": ["build/Release/inlay.node"],
                 "action": ["node", "native/scripts/prepare.mjs"]
               }

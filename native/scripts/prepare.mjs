@@ -58,6 +58,8 @@ const steps = [
 ];
 
 export function prepare() {
+  // npm publishes no lock file: this is an installed package, which can make nothing but its addon.
+  if (!existsSync(at("package-lock.json"))) return run(process.execPath, [at("native/scripts/source-build.mjs")]);
   const stale = steps.filter(isStale);
   if (stale.length === 0) return;
   requireNode();
