@@ -51,7 +51,7 @@ const VOCABULARIES: [name: string, departures: Departure[], model: () => Promise
   ["nomic-bert-moe", [], () => makeModel({ architecture: "bert", vocabulary: "nomic-bert-moe", dim: 32, heads: 1 })],
   ["llama-spm", [], () => modelAround("llama-spm")],
   ["qwen2", QWEN2, () => modelAround("qwen2")],
-  ["gpt-neox of modern-bert", GPT2, () => makeModel({ architecture: "modern-bert", layers: 1 })],
+  ["gpt-neox of modern-bert", GPT2, () => makeModel({ architecture: "modern-bert" })],
   ["llama-bpe", QWEN2, () => modelAround("llama-bpe")],
 ];
 

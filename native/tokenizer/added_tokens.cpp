@@ -7,33 +7,31 @@
 
 namespace inlay {
 
-AddedTokens::AddedTokens(const Vocabulary& vocabulary) {
+AddedTokens::AddedTokens(const Vocabulary& vocabulary, Order order) : order(order) {
   std::vector<Trie::Entry> defined;
-  std::vector<Trie::Entry> both;
+  std::vector<Trie::Entry> controls;
   for (size_t id = 0; id < vocabulary.tokens.size(); id++) {
-    const std::string_view text = vocabulary.tokens[id];
-    if (text.empty()) continue;
-    const auto first = static_cast<uint8_t>(text[0]);
-    switch (vocabulary.types[id]) {
-      case TokenType::user_defined:
-        defined.push_back({text, static_cast<int32_t>(id)});
-        begins[0][first] = true;
-        [[fallthrough]];
-      case TokenType::control:
-      case TokenType::unknown:
-        both.push_back({text, static_cast<int32_t>(id)});
-        begins[1][first] = true;
-        break;
-      default:
-        break;
-    }
+    const Trie::Entry entry{vocabulary.tokens[id], static_cast<int32_t>(id)};
+    const TokenType type = vocabulary.types[id];
+    if (entry.text.empty()) continue;
+    const bool is_defined = type == TokenType::user_defined;
+    const bool is_control = type == TokenType::control || type == TokenType::unknown;
+    if (is_defined) defined.push_back(entry);
+    if (is_control || (is_defined && order == Order::together)) controls.push_back(entry);
   }
-  user_defined = Trie(defined);
-  all = Trie(both);
+  user_defined = make_set(defined);
+  special = make_set(controls);
+}
+
+AddedTokens::Set AddedTokens::make_set(const std::vector<Trie::Entry>& entries) {
+  Set set;
+  set.trie = Trie(entries);
+  for (const Trie::Entry& entry : entries) set.begins[static_cast<uint8_t>(entry.text[0])] = true;
+  return set;
 }
 
 void AddedTokens::strip_before(std::string_view text) {
-  const auto [length, id] = all.longest_prefix(text);
+  const auto [length, id] = special.trie.longest_prefix(text);
   if (length > 0 && length == text.size()) stripping.push_back(id);
 }
 

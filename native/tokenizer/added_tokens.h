@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "tokenizer/trie.h"
@@ -15,7 +14,11 @@ namespace inlay {
 // longest one counts, from left to right.
 class AddedTokens {
  public:
-  explicit AddedTokens(const Vocabulary& vocabulary);
+  // Which of them are looked for first. Where control tokens are, user-defined ones are found in
+  // what is left between them.
+  enum class Order { together, control_first };
+
+  explicit AddedTokens(const Vocabulary& vocabulary, Order order = Order::together);
 
   // A token before which white space is dropped, as <mask> of the RoBERTa family.
   void strip_before(std::string_view text);
@@ -25,9 +28,33 @@ class AddedTokens {
   template <typename OnText, typename OnToken>
   void split(std::string_view text, bool parse_special, OnText&& on_text,
              OnToken&& on_token) const {
+    const auto find_user_defined = [&](std::string_view part) {
+      scan(part, user_defined, on_text, on_token);
+    };
+    if (!parse_special) {
+      find_user_defined(text);
+    } else if (order == Order::together) {
+      scan(text, special, on_text, on_token);
+    } else {
+      scan(text, special, find_user_defined, on_token);
+    }
+  }
+
+ private:
+  struct Set {
+    Trie trie;
+    bool begins[256] = {};  // whether a token begins with this byte
+  };
+
+  template <typename OnText, typename OnToken>
+  void scan(std::string_view text, const Set& set, OnText&& on_text, OnToken&& on_token) const {
     size_t begin = 0;
     for (size_t at = 0; at < text.size();) {
-      const auto [length, id] = match(text, at, parse_special);
+      if (!set.begins[static_cast<uint8_t>(text[at])]) {
+        at++;
+        continue;
+      }
+      const auto [length, id] = set.trie.longest_prefix(text.substr(at));
       if (length == 0) {
         at++;
         continue;
@@ -41,17 +68,12 @@ class AddedTokens {
     if (begin < text.size()) on_text(text.substr(begin));
   }
 
- private:
-  std::pair<size_t, int32_t> match(std::string_view text, size_t at, bool parse_special) const {
-    if (!begins[parse_special][static_cast<uint8_t>(text[at])]) return {0, 0};
-    return (parse_special ? all : user_defined).longest_prefix(text.substr(at));
-  }
+  static Set make_set(const std::vector<Trie::Entry>& entries);
   std::string_view text_before(std::string_view text, int32_t id) const;
 
-  Trie user_defined;
-  Trie all;
-  // Whether a token begins with this byte, without and with control tokens.
-  bool begins[2][256] = {};
+  Order order;
+  Set user_defined;
+  Set special;  // control tokens; where all are looked for together, user-defined ones, too
   std::vector<int32_t> stripping;
 };
 

@@ -20,20 +20,24 @@ namespace {
 struct Rules {
   std::string_view pre;
   Split split;
-  bool nfc;                       // the text is composed first
-  bool whole_words;               // a word that is a token is that token, whatever the merges say
-  bool add_bos;                   // where the file does not tell
+  bool nfc;          // the text is composed first
+  bool whole_words;  // a word that is a token is that token, whatever the merges say
+  bool add_bos;      // where the file does not tell
+  AddedTokens::Order order;
   std::string_view strip_before;  // the token before which white space is dropped
 };
 
+constexpr auto together = AddedTokens::Order::together;
+constexpr auto control_first = AddedTokens::Order::control_first;
+
 constexpr Rules known[] = {
-    {"gpt-2", Split::gpt2, false, false, false, ""},
-    {"roberta-bpe", Split::gpt2, false, false, false, "<mask>"},
-    {"modern-bert", Split::gpt2, true, false, false, "[MASK]"},
-    {"mpt", Split::gpt2, true, false, false, ""},
-    {"olmo", Split::gpt2, true, false, false, ""},
-    {"qwen2", Split::qwen2, true, false, false, ""},
-    {"llama-bpe", Split::llama3, false, true, true, ""},
+    {"gpt-2", Split::gpt2, false, false, false, together, ""},
+    {"roberta-bpe", Split::gpt2, false, false, false, together, "<mask>"},
+    {"modern-bert", Split::gpt2, true, false, false, control_first, "[MASK]"},
+    {"mpt", Split::gpt2, true, false, false, control_first, ""},
+    {"olmo", Split::gpt2, true, false, false, control_first, ""},
+    {"qwen2", Split::qwen2, true, false, false, together, ""},
+    {"llama-bpe", Split::llama3, false, true, true, together, ""},
 };
 
 // GPT-2 writes each byte as one printable character: those of Latin-1 as they are, the others from
@@ -99,7 +103,7 @@ class PairTable {
 class ByteBpe final : public Tokenizer {
  public:
   ByteBpe(const Vocabulary& vocabulary, const Rules& rules)
-      : added(vocabulary),
+      : added(vocabulary, rules.order),
         rules(rules),
         merges(vocabulary.file.strings("tokenizer.ggml.merges").size()),
         words(0) {

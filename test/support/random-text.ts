@@ -157,6 +157,7 @@ const LITERALS = [
   "ΑΣ",
   "ὈΔΥΣΣΕΎΣ",
   "İstanbul",
+  "x'ſa 'ſ",
 ];
 const MARKS: (readonly [number, number])[] = [
   [0x0300, 0x036f],

@@ -50,7 +50,8 @@ export function tokenizerJson(file: Gguf, options: { parseSpecial?: boolean } = 
       single_word: false,
       lstrip: tokens[id] === "[MASK]" && get("pre") === "modern-bert",
       rstrip: false,
-      normalized: false,
+      // The runs of spaces of GPT-NeoX's vocabulary, found in what is left between the special tokens.
+      normalized: !special && ["modern-bert", "mpt", "olmo"].includes(get("pre") as string),
       special,
     });
   types.forEach((type, id) => {
