@@ -40,6 +40,19 @@ bool tile_data_permitted() {
 #endif
 }
 
+// Tiles as amx_bf16.cpp configures them: palette 1 with 8 registers of 16 rows of 64 bytes (leaf 1DH, subleaf 1), and
+// products of 16 rows by 64 bytes (leaf 1EH).
+bool tiles_fit() {
+  uint32_t a, b, c, d;
+  if (__get_cpuid_count(0x1d, 0, &a, &b, &c, &d) == 0 || a < 1) return false;
+  if (__get_cpuid_count(0x1d, 1, &a, &b, &c, &d) == 0) return false;
+  const uint32_t bytes_per_row = b & 0xffff, registers = b >> 16, rows = c & 0xffff;
+  if (bytes_per_row < 64 || registers < 8 || rows < 16) return false;
+  if (__get_cpuid_count(0x1e, 0, &a, &b, &c, &d) == 0) return false;
+  const uint32_t depth_rows = b & 0xff, columns_bytes = b >> 8 & 0xffff;
+  return depth_rows >= 16 && columns_bytes >= 64;
+}
+
 // Bits after Intel's Software Developer's Manual, volume 2, CPUID, and volume 1, section 13.1 (XCR0).
 Features detect() {
   Features features;
@@ -56,7 +69,8 @@ Features detect() {
   const bool amx = bit(d, 22) && bit(d, 24);
   uint32_t a1, b1, c1, d1;
   if (__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) != 0) features.avx512_bf16 = bit(a1, 5);
-  features.amx_bf16 = amx && features.avx512_bf16 && (state & tiles) == tiles && tile_data_permitted();
+  features.amx_bf16 = amx && features.avx512_bf16 && (state & tiles) == tiles && tiles_fit() &&
+                      tile_data_permitted();
   return features;
 }
 
