@@ -173,6 +173,17 @@ TEST_CASE("a merge of unknown tokens leaves no exact tokenizer") {
   CHECK(create(file) == nullptr);
 }
 
+TEST_CASE("ModernBERT's [MASK] takes the white space before it, runs of spaces that are tokens too") {
+  FileWriter file =
+      vocabulary("gpt2", {"a", "\u0120", "[MASK]", "  "}, {normal, normal, control, user_defined});
+  file.text("tokenizer.ggml.pre", "modern-bert");
+  file.strings("tokenizer.ggml.merges", {});
+  const auto tokenizer = create(file);
+  std::vector<int32_t> ids;
+  tokenizer->encode("a   [MASK]   a", true, ids);
+  CHECK(ids == std::vector<int32_t>{0, 2, 3, 1, 0});
+}
+
 TEST_CASE("any vocabulary gives ids of its own, on any text") {
   std::mt19937 random(7);
   const auto below = [&](size_t n) { return static_cast<size_t>(random()) % n; };
