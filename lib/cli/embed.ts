@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { createReadStream } from "node:fs";
+import { access, stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { SingleBar } from "cli-progress";
@@ -46,6 +48,7 @@ async function run(texts: string[], flags: Flags, command: Command): Promise<voi
   if (texts.length === 0 && !flags.file) return command.help({ error: true });
   if (flags.resume && !flags.output) command.error("--resume needs --output");
   if (flags.output) formatOf(flags.output);
+  if (flags.file) await access(flags.file);
   const began = performance.now();
   const model = await loadModel(flags.model, { threads: flags.threads });
   const loaded = performance.now() - began;
@@ -73,12 +76,13 @@ async function embedFew(model: EmbeddingModel, texts: string[], flags: Flags, lo
     tokens: tokens[index]!,
     truncated: truncated.includes(index),
   }));
-  if (flags.json || !process.stdout.isTTY) return print(rows);
+  if (flags.json || !process.stdout.isTTY) return await print(rows);
   process.stdout.write(`${summary(model, rows, loaded, took)}\n`);
 }
 
-function print(rows: readonly Row[]): void {
-  process.stdout.write(rows.map(jsonLine).join(""));
+/** Waits for a reader that is slower than the model, so that lines do not pile up in memory. */
+async function print(rows: readonly Row[]): Promise<void> {
+  if (!process.stdout.write(rows.map(jsonLine).join(""))) await once(process.stdout, "drain");
 }
 
 /** What a person wants to see of a few texts. */
@@ -132,53 +136,65 @@ async function embedLines(
   const output =
     flags.output &&
     (await openVectorFile(flags.output, flags.dimensions ?? model.info.dimensions, flags.resume ?? false));
-  const bar =
-    output && process.stderr.isTTY ? progressBar(flags.file ? await countLines(flags.file) : undefined) : undefined;
+  const present = output ? output.present : 0;
+  const total = flags.file && process.stderr.isTTY ? await countLines(flags.file) : undefined;
+  const bar = output && process.stderr.isTTY ? progressBar(present, total) : undefined;
   const vectors = model.embedMany(lines, {
     truncate: flags.truncate,
     dimensions: flags.dimensions,
     task: flags.task,
-    startIndex: output ? output.present : 0,
+    startIndex: present,
     onProgress: (progress) => bar?.(progress),
   });
+  let cut = 0;
   try {
-    if (output) await writeAll(vectors, output.append.bind(output));
-    else await writeAll(vectors, async (rows) => print(rows));
+    cut = await writeAll(vectors, output ? (rows) => output.append(rows) : print);
   } finally {
     bar?.();
     if (output) await output.close();
   }
+  if (output && cut > 0) {
+    process.stderr.write(
+      `${cut} ${cut === 1 ? "text was" : "texts were"} longer than the model's ${model.info.contextLength} tokens and cut\n`,
+    );
+  }
 }
 
-async function writeAll(vectors: AsyncIterable<EmbeddedText>, write: (rows: Row[]) => Promise<void>): Promise<void> {
+/** Returns how many texts were cut. */
+async function writeAll(vectors: AsyncIterable<EmbeddedText>, write: (rows: Row[]) => Promise<void>): Promise<number> {
   let rows: Row[] = [];
+  let cut = 0;
   for await (const { index, embedding, tokens, truncated } of vectors) {
     rows.push({ index, text: "", embedding, tokens, truncated });
+    if (truncated) cut++;
     if (rows.length < ROWS_PER_WRITE) continue;
     await write(rows);
     rows = [];
   }
   if (rows.length > 0) await write(rows);
+  return cut;
 }
 
 /** A bar over `total` texts, or a count where that is not known; called without progress it goes away. */
-function progressBar(total: number | undefined): (progress?: EmbedManyProgress) => void {
+function progressBar(present: number, total: number | undefined): (progress?: EmbedManyProgress) => void {
   const rates = "{texts} texts/s  {tokens} tokens/s";
   const format = total
     ? `{bar} {percentage} %  {value}/{total}  ${rates}  {eta_formatted} left`
     : `{value} texts  ${rates}`;
   const bar = new SingleBar({ format, stream: process.stderr, hideCursor: true });
-  bar.start(total ?? 0, 0, { texts: "–", tokens: "–" });
+  bar.start(total ?? 0, present, { texts: "–", tokens: "–" });
   return (progress) => {
     if (!progress) return bar.stop();
-    bar.update(progress.texts, {
+    bar.update(present + progress.texts, {
       texts: progress.textsPerSecond.toFixed(0),
       tokens: progress.tokensPerSecond.toFixed(0),
     });
   };
 }
 
-async function countLines(path: string): Promise<number> {
+/** Of a pipe nobody knows the lines before they have been read. */
+async function countLines(path: string): Promise<number | undefined> {
+  if (!(await stat(path)).isFile()) return undefined;
   let lines = 0;
   let last = 0x0a;
   for await (const block of createReadStream(path) as AsyncIterable<Buffer>) {
@@ -188,8 +204,9 @@ async function countLines(path: string): Promise<number> {
   return last === 0x0a ? lines : lines + 1;
 }
 
-function linesOf(stream: Readable): AsyncIterable<string> {
-  return createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
+async function* linesOf(stream: Readable): AsyncGenerator<string, void, undefined> {
+  // An interface reads from the moment it is made, and an error before anyone iterates would end the process.
+  yield* createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
 }
 
 function wholeNumber(text: string): number {
