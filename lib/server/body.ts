@@ -9,16 +9,12 @@ import type { Admission } from "./work.ts";
 export function registerBody(app: FastifyInstance, admission: Admission, limits: Limits): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(/^application\/json\b/i, (request, payload, done) => {
-    readBody(request, payload as IncomingMessage, admission, limits).then(
-      (bytes) => {
-        try {
-          done(null, parseBody(bytes));
-        } catch (error) {
-          done(error instanceof BodyError ? new HttpError(400, error.message) : (error as Error));
-        }
-      },
-      (error: Error) => done(error),
-    );
+    readBody(request, payload as IncomingMessage, admission, limits)
+      .then(parseBody)
+      .then(
+        (body) => done(null, body),
+        (error: Error) => done(error instanceof BodyError ? new HttpError(400, error.message) : error),
+      );
   });
 }
 

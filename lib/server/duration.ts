@@ -9,6 +9,9 @@ const SECONDS: Readonly<Record<string, number>> = {
   h: 3600,
 };
 
+/** The longest duration of Go, about 292 years. */
+const LONGEST = 2 ** 63 / 1e9;
+
 /** A value of keep_alive that Ollama refuses; the message is Ollama's. */
 export class DurationError extends Error {}
 
@@ -33,14 +36,14 @@ export function parseDuration(text: string): number {
     rest = rest.slice(unit.length);
     seconds += Number(number) * scale;
   }
-  if (!Number.isFinite(seconds)) throw invalid;
+  if (seconds > LONGEST) throw invalid;
   return negative ? -seconds : seconds;
 }
 
 /** Seconds of a request's keep_alive, negative for "never"; undefined where it says nothing. */
 export function parseKeepAlive(value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value === "number") return value < 0 ? -1 : value;
+  if (typeof value === "number") return value < 0 ? -1 : Math.min(value, LONGEST);
   if (typeof value === "string") {
     const seconds = parseDuration(value);
     return seconds < 0 ? -1 : seconds;

@@ -1,6 +1,9 @@
 // What Go's encoding/json tells a client and JSON.parse does not: where the first value ends (what follows is ignored),
 // numbers as they were written (256.0 is no integer), and the sentences for malformed text. Nothing here recurses.
 
+import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+
 /** A body that is no acceptable JSON; answered with 400. */
 export class BodyError extends Error {}
 
@@ -18,23 +21,88 @@ const LARGE_DEPTH = 4;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
+const COMMA = 0x2c;
+
+/** Bytes that are parsed at a time, well under a millisecond's work; between them others have their turn. */
+const PIECE = 64 * 1024;
+/** Stands for a value that is parsed by itself; no client can know it. */
+const PLACEHOLDER = `\u0000${randomUUID()}:`;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Parses the first JSON value of a request's body. */
-export function parseBody(bytes: Buffer): ParsedBody {
+/** Parses the first JSON value of a request's body, a large one in pieces. */
+export async function parseBody(bytes: Buffer): Promise<ParsedBody> {
   if (bytes.length === 0) throw new BodyError("missing request body");
-  let text: string;
+  if (bytes.length > SMALL_BODY) return parseLarge(bytes);
+  const { end, numbers } = new Scan(bytes, SMALL_DEPTH).run(bytes.length)!;
+  const text = decode(bytes);
   try {
-    text = utf8.decode(bytes);
+    return { value: JSON.parse(end === bytes.length ? text : decode(bytes.subarray(0, end))), numbers };
+  } catch (error) {
+    if (error instanceof BodyError) throw error;
+    throw new BodyError(syntaxError(text) ?? NOT_JSON);
+  }
+}
+
+const NOT_JSON = "the request body is not valid JSON";
+
+/**
+ * Parses the top-level object with its long lists left out, then those lists piece by piece. Pieces end at commas of
+ * the list itself, so each is a list for JSON.parse.
+ */
+async function parseLarge(bytes: Buffer): Promise<ParsedBody> {
+  const scan = new Scan(bytes, LARGE_DEPTH);
+  let found = scan.run(PIECE);
+  while (found === undefined) {
+    await setImmediate();
+    found = scan.run(PIECE);
+  }
+  const lists = found.lists.filter(({ start, end }) => end - start > PIECE);
+  let skeleton = "";
+  let at = 0;
+  lists.forEach(({ start, end }, index) => {
+    skeleton += decode(bytes.subarray(at, start)) + JSON.stringify(PLACEHOLDER + index);
+    at = end;
+  });
+  skeleton += decode(bytes.subarray(at, found.end));
+  const value = parsed(skeleton);
+  if (typeof value === "object" && value !== null) {
+    for (const [key, member] of Object.entries(value)) {
+      if (typeof member !== "string" || !member.startsWith(PLACEHOLDER)) continue;
+      const list = lists[Number(member.slice(PLACEHOLDER.length))]!;
+      (value as Record<string, unknown>)[key] = await parseList(bytes, list);
+    }
+  }
+  return { value, numbers: found.numbers };
+}
+
+async function parseList(bytes: Buffer, { start, end, cuts }: LongList): Promise<unknown[]> {
+  const values: unknown[] = [];
+  let from = start + 1;
+  if (bytes[end - 1] !== 0x5d) throw new BodyError(NOT_JSON);
+  for (const to of [...cuts, end - 1]) {
+    const piece = parsed(`[${decode(bytes.subarray(from, to))}]`) as unknown[];
+    if (piece.length === 0) throw new BodyError(NOT_JSON);
+    for (const item of piece) values.push(item);
+    from = to + 1;
+    await setImmediate();
+  }
+  return values;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new BodyError(NOT_JSON);
+  }
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return utf8.decode(bytes);
   } catch {
     throw new BodyError("the request body is not valid UTF-8");
-  }
-  const { end, numbers } = scan(bytes, bytes.length > SMALL_BODY ? LARGE_DEPTH : SMALL_DEPTH);
-  try {
-    return { value: JSON.parse(end === bytes.length ? text : utf8.decode(bytes.subarray(0, end))), numbers };
-  } catch {
-    throw new BodyError(syntaxError(text) ?? "the request body is not valid JSON");
   }
 }
 
@@ -50,44 +118,105 @@ function stringEnd(bytes: Buffer, start: number): number {
   }
 }
 
-/** Finds the end of the first value without judging the grammar, in one pass that skips over strings at memchr's speed. */
-function scan(bytes: Buffer, maxDepth: number): { end: number; numbers: Map<string, string> } {
-  const numbers = new Map<string, string>();
-  let depth = 0;
-  let key = "";
-  let at = 0;
-  while (at < bytes.length) {
-    const byte = bytes[at]!;
-    if (byte === QUOTE) {
-      const end = stringEnd(bytes, at);
-      if (depth === 0) return { end, numbers };
-      const length = end - at - 2;
-      // No key that matters is longer; the rest are texts.
-      if (length <= 32 && bytes[afterSpace(bytes, end)] === COLON) {
-        const name = bytes.toString("latin1", at + 1, end - 1);
-        if (name === "__proto__") throw new BodyError('the key "__proto__" is not accepted');
-        if (depth === 1) key = name;
-      }
-      at = end;
-    } else if (byte === 0x7b || byte === 0x5b) {
-      if (++depth > maxDepth) throw new BodyError("exceeded max depth");
-      at++;
-    } else if (byte === 0x7d || byte === 0x5d) {
-      at++;
-      if (--depth <= 0) return { end: at, numbers };
-    } else if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) {
-      const end = numberEnd(bytes, at);
-      if (depth === 1) numbers.set(key, bytes.toString("latin1", at, end));
-      at = end;
-      if (depth === 0) return { end, numbers };
-    } else if (depth === 0 && byte > 0x20) {
-      // true, false, null, or no JSON at all: the parser says.
-      let end = at;
-      while (end < bytes.length && bytes[end]! >= 0x61 && bytes[end]! <= 0x7a) end++;
-      return { end: end === at ? bytes.length : end, numbers };
-    } else at++;
+/** A list that is the value of a key of the top-level object: its brackets, and commas of it about a piece apart. */
+interface LongList {
+  start: number;
+  /** Just after the closing bracket. */
+  end: number;
+  cuts: number[];
+}
+
+/**
+ * Finds the end of the first value, and what stands where, without judging the grammar: one pass that skips over strings
+ * at memchr's speed, and can be run a part at a time.
+ */
+class Scan {
+  readonly numbers = new Map<string, string>();
+  readonly lists: LongList[] = [];
+  end = 0;
+  readonly #bytes: Buffer;
+  readonly #maxDepth: number;
+  #at = 0;
+  #depth = 0;
+  #key = "";
+  #list: LongList | undefined;
+
+  constructor(bytes: Buffer, maxDepth: number) {
+    this.#bytes = bytes;
+    this.#maxDepth = maxDepth;
   }
-  return { end: bytes.length, numbers };
+
+  /** Goes on for about so many bytes; gives itself when the value has ended. */
+  run(budget: number): this | undefined {
+    const bytes = this.#bytes;
+    const stop = this.#at + budget;
+    while (this.#at < bytes.length) {
+      if (this.#at >= stop) return undefined;
+      if (this.#step(bytes[this.#at]!)) {
+        this.end = this.#at;
+        return this;
+      }
+    }
+    this.end = bytes.length;
+    return this;
+  }
+
+  /** Takes one token or a byte between tokens; true when the first value has ended. */
+  #step(byte: number): boolean {
+    if (byte === QUOTE) return this.#string();
+    if (byte === 0x7b || byte === 0x5b) {
+      if (++this.#depth > this.#maxDepth) throw new BodyError("exceeded max depth");
+      if (this.#depth === 2 && byte === 0x5b) this.#list = { start: this.#at, end: 0, cuts: [] };
+      this.#at++;
+      return false;
+    }
+    if (byte === 0x7d || byte === 0x5d) {
+      this.#at++;
+      if (--this.#depth === 1 && this.#list) {
+        this.#list.end = this.#at;
+        this.lists.push(this.#list);
+        this.#list = undefined;
+      }
+      return this.#depth <= 0;
+    }
+    if (byte === COMMA) {
+      const list = this.#list;
+      if (list && this.#depth === 2 && this.#at - (list.cuts.at(-1) ?? list.start) > PIECE) list.cuts.push(this.#at);
+      this.#at++;
+      return false;
+    }
+    if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) {
+      const end = numberEnd(this.#bytes, this.#at);
+      if (this.#depth === 1) this.numbers.set(this.#key, this.#bytes.toString("latin1", this.#at, end));
+      this.#at = end;
+      return this.#depth === 0;
+    }
+    if (this.#depth === 0 && byte > 0x20) return this.#literal();
+    this.#at++;
+    return false;
+  }
+
+  #string(): boolean {
+    const start = this.#at;
+    this.#at = stringEnd(this.#bytes, start);
+    const length = this.#at - start - 2;
+    // No key that matters is longer; the rest are texts.
+    if (length <= 32 && this.#bytes[afterSpace(this.#bytes, this.#at)] === COLON) {
+      const name = this.#bytes.toString("latin1", start + 1, this.#at - 1);
+      if (name === "__proto__") throw new BodyError('the key "__proto__" is not accepted');
+      if (this.#depth === 1) this.#key = name;
+    }
+    return this.#depth === 0;
+  }
+
+  /** true, false, null, or no JSON at all: the parser says. */
+  #literal(): boolean {
+    const start = this.#at;
+    while (this.#at < this.#bytes.length && this.#bytes[this.#at]! >= 0x61 && this.#bytes[this.#at]! <= 0x7a)
+      this.#at++;
+    if (this.#at === start) this.#at = this.#bytes.length;
+    return true;
+  }
 }
 
 function afterSpace(bytes: Buffer, start: number): number {
