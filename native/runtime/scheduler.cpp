@@ -196,7 +196,7 @@ void Scheduler::remove_from_queue(const std::shared_ptr<Job>& job) {
     job->ready_tokens -= size;
     const size_t before = sequence->targets.size();
     auto& targets = sequence->targets;
-    targets.erase(std::remove_if(targets.begin(), targets.end(), [&](const auto& t) { return t.job == job; }), targets.end());
+    targets.erase(std::remove_if(targets.begin(), targets.end(), [](const auto& t) { return t.job->is_settled(); }), targets.end());
     stats_.texts -= static_cast<int64_t>(before - targets.size());
     if (targets.empty()) {
       forget(queue, sequence);
