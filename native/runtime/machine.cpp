@@ -34,18 +34,21 @@ std::string first_line(const std::string& path) {
   return line;
 }
 
+// Whether a list such as "cpu,cpuacct" names a controller; the empty list names "" (v2).
+bool names_controller(const std::string& list, const std::string& controller) {
+  return ("," + list + ",").find("," + controller + ",") != std::string::npos;
+}
+
 // The folder of this process's own cgroup for a controller ("" for v2), below its mount.
-std::string cgroup_path(const std::string& controller) {
-  std::ifstream file("/proc/self/cgroup");
+std::string cgroup_path(const std::string& membership, const std::string& controller) {
+  std::ifstream file(membership);
   std::string line;
   while (std::getline(file, line)) {
     const auto first = line.find(':');
     const auto second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);
-    if (controller.empty() ? controllers.empty() : controllers.find(controller) != std::string::npos) {
-      return line.substr(second + 1);
-    }
+    if (names_controller(controllers, controller)) return line.substr(second + 1);
   }
   return "/";
 }
@@ -90,7 +93,7 @@ double memory_v1(const std::string& folder) {
 
 }  // namespace
 
-CoreCount usable_cores() {
+CoreCount usable_cores([[maybe_unused]] const MachineFiles& files) {
   int32_t cores = static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency()));
   std::string why = std::to_string(cores) + " CPUs online";
 #ifdef __linux__
@@ -99,8 +102,8 @@ CoreCount usable_cores() {
     cores = std::max(1, CPU_COUNT(&set));
     why = "affinity mask of " + std::to_string(cores) + " CPUs";
   }
-  const double quota = std::min(least_over_levels("/sys/fs/cgroup", cgroup_path(""), quota_v2),
-                                least_over_levels("/sys/fs/cgroup/cpu", cgroup_path("cpu"), quota_v1));
+  const double quota = std::min(least_over_levels(files.cgroups, cgroup_path(files.membership, ""), quota_v2),
+                                least_over_levels(files.cgroups + "/cpu", cgroup_path(files.membership, "cpu"), quota_v1));
   if (quota < cores) {
     cores = std::max(1, static_cast<int32_t>(std::ceil(quota)));
     char text[64];
@@ -111,12 +114,12 @@ CoreCount usable_cores() {
   return {cores, why};
 }
 
-MemoryLimit usable_memory() {
+MemoryLimit usable_memory([[maybe_unused]] const MachineFiles& files) {
   double bytes = 0;
 #if defined(__linux__)
   bytes = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  const double limit = std::min(least_over_levels("/sys/fs/cgroup", cgroup_path(""), memory_v2),
-                                least_over_levels("/sys/fs/cgroup/memory", cgroup_path("memory"), memory_v1));
+  const double limit = std::min(least_over_levels(files.cgroups, cgroup_path(files.membership, ""), memory_v2),
+                                least_over_levels(files.cgroups + "/memory", cgroup_path(files.membership, "memory"), memory_v1));
   if (limit < bytes) return {static_cast<uint64_t>(limit), "cgroup memory limit"};
 #elif defined(__APPLE__)
   uint64_t size = 0;

@@ -43,6 +43,7 @@ struct SchedulerStats {
 class Scheduler {
  public:
   static Scheduler& instance();
+  Scheduler();  // for tests; its threads may outlive shutdown(), so it must never be destroyed
 
   // Threads that may work at once, and how many of them libuv's pool gives at most.
   void configure(int32_t threads, int32_t most_leaders, QueueLimits limits);
@@ -101,7 +102,6 @@ class Scheduler {
   using Lock = std::unique_lock<std::mutex>;
   using Clock = std::chrono::steady_clock;
 
-  Scheduler();
   bool take(Unit& unit);
   bool take_from_lane(Lane lane, Unit& unit);
   bool take_tokenize(ModelQueue& queue, Unit& unit);
