@@ -67,11 +67,12 @@ void pack_keys(const HeadColumns& head, KeyRange range, char* out) {
     const int32_t at = first - range.begin;
     char* tile = out + int64_t(at / panel_width) * steps * step_bytes + at / tile_rows % 2 * tile_bytes;
     for (int32_t step = 0; step < steps; step++) {
-      __m512i pairs[16];
+      PairSquare square;
       for (int32_t r = 0; r < tile_rows; r++) {
-        pairs[r] = first + r < range.end ? head_values(head, first + r, step * tile_columns) : _mm512_setzero_si512();
+        const bool there = first + r < range.end;
+        square.set_row(r, there ? head_values(head, first + r, step * tile_columns) : _mm512_setzero_si512());
       }
-      transpose_pairs(pairs, tile + step * step_bytes);
+      square.transpose(tile + step * step_bytes);
     }
   }
 }

@@ -52,13 +52,12 @@ INLAY_INLINE Vec widen(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32
 INLAY_INLINE Vec widen_low(__m512i x) { return widen(_mm512_castsi512_si256(x)); }
 INLAY_INLINE Vec widen_high(__m512i x) { return widen(_mm512_extracti64x4_epi64(x, 1)); }
 
-// Turns 16 rows of 16 pairs around into 16 rows of one pair of each: the second operand of a tile product.
-INLAY_INLINE void transpose_pairs(const __m512i (&rows)[16], char* tile) {
-  alignas(64) float square[256];
-#pragma GCC unroll 16
-  for (int r = 0; r < 16; r++) _mm512_store_si512(square + r * 16, rows[r]);
-  transpose_square(square, 16, reinterpret_cast<float*>(tile), 16);
-}
+// 16 rows of 16 pairs, to be turned around into 16 rows of one pair of each: the second operand of a tile product.
+struct PairSquare {
+  alignas(64) float rows[256];
+  INLAY_INLINE void set_row(int32_t r, __m512i pairs) { _mm512_store_si512(rows + r * 16, pairs); }
+  INLAY_INLINE void transpose(char* tile) const { transpose_square(rows, 16, reinterpret_cast<float*>(tile), 16); }
+};
 
 // ---- packing ----
 
@@ -67,12 +66,12 @@ void pack(const float* rows, int32_t stride, int32_t depth, void* panel) {
   for (int32_t k = 0; k < depth; k += tile_columns) {
     const int32_t low = least(lanes, depth - k), high = most(0, least(lanes, depth - k - lanes));
     for (int32_t first_row = 0; first_row < panel_width; first_row += tile_rows) {
-      __m512i pairs[16];
+      PairSquare square;
       for (int32_t r = 0; r < tile_rows; r++) {
         const float* from = rows + int64_t(first_row + r) * stride + k;
-        pairs[r] = narrow(load_first(from, low), load_first(from + lanes, high));
+        square.set_row(r, narrow(load_first(from, low), load_first(from + lanes, high)));
       }
-      transpose_pairs(pairs, out);
+      square.transpose(out);
       out += tile_bytes;
     }
   }

@@ -34,7 +34,9 @@ INLAY_INLINE float row_sum(const float* row, int32_t columns, Term term) {
 #pragma GCC unroll 4
     for (int v = 0; v < 4; v++) sums[v] = add(sums[v], term(load(row + c + v * lanes)));
   }
-  for (int v = 0; c < columns; v++, c += lanes) {
+#pragma GCC unroll 4
+  for (int v = 0; v < 4; v++, c += lanes) {
+    if (c >= columns) break;
     const int32_t n = least(lanes, columns - c);
     sums[v] = add(sums[v], keep_first(term(load_first(row + c, n)), n));
   }
