@@ -150,12 +150,13 @@ TEST_CASE("a text's vector is the same bits alone, in any batch, in any order, s
       std::vector<Ids> texts;
       std::vector<Vector> alone;
       for (int i = 0; i < 10; i++) {
-        const int32_t length = i < 2 ? 290 : whole(bits, 1, i < 5 ? 100 : 24);
+        const int32_t length = i == 0 ? 270 : whole(bits, 1, i < 4 ? 100 : 24);
         texts.push_back(random_ids(bits, length, spec));
         alone.push_back(embed(model, {texts.back()}).front());
       }
       fused::FusedWorkspace workspace(model, total_tokens(texts));
-      for (int round = 0; round < 40; round++) {
+      const int rounds = target.table->isa == kernels::Isa::scalar ? 6 : 40;
+      for (int round = 0; round < rounds; round++) {
         std::vector<size_t> chosen(texts.size());
         for (size_t i = 0; i < chosen.size(); i++) chosen[i] = i;
         std::shuffle(chosen.begin(), chosen.end(), bits);
@@ -221,6 +222,16 @@ TEST_CASE("files that cannot be served are refused with a coded failure") {
     auto file = ModelWriter(small_bert(), 1).file;
     file.text("general.architecture", "mamba");
     CHECK(failure_of(file) == FailureCode::model_unsupported);
+  }
+  SUBCASE("a tensor that would change the result and is not known") {
+    ModelSpec spec = small_bert();
+    spec.architecture = "jina-bert-v2";
+    auto file = ModelWriter(spec, 1).file;
+    file.tensors.push_back(file.tensor("blk.0.attn_output_norm.weight"));
+    file.tensors.back().name = "blk.0.attn_norm_2.weight";
+    CHECK(failure_of(file) == FailureCode::model_unsupported);
+    const TemporaryFile path(file.bytes());
+    CHECK_FALSE(fused_supports(*gguf::Reader::open(path.path())));
   }
   SUBCASE("a scaling of positions that is not known") {
     ModelSpec spec = small_bert();

@@ -98,7 +98,7 @@ class FusedEngine final : public Engine {
 
 bool fused_supports(const gguf::Reader& file) {
   try {
-    fused::read_shape(file);
+    fused::check_tensors(file, fused::read_shape(file));
   } catch (const std::exception&) {
     return false;
   }

@@ -129,4 +129,11 @@ Weights load_weights(const gguf::Reader& file, const ModelShape& shape, const ke
   return weights;
 }
 
+void check_tensors(const gguf::Reader& file, const ModelShape& shape) {
+  Weights weights;
+  Assembly(file, shape, *kernels::find(kernels::Isa::scalar), weights)
+      .result()
+      .token_table(weights.tokens, "token_embd.weight", shape.width, false);
+}
+
 }  // namespace inlay::fused

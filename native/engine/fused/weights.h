@@ -70,4 +70,7 @@ struct Weights {
 // holds a value that is not finite; model_unsupported for a type that is not known.
 Weights load_weights(const gguf::Reader& file, const ModelShape& shape, const kernels::Kernels& kernels, bool mmap);
 
+// Checks names, shapes and types of the tensors that load_weights would read; throws as it does.
+void check_tensors(const gguf::Reader& file, const ModelShape& shape);
+
 }  // namespace inlay::fused
