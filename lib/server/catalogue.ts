@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { type LocalModel, listModels, resolveModel } from "../models/index.ts";
 import { localModel } from "../models/local.ts";
-import type { ModelInfo } from "../types.ts";
+import type { ModelInfo, ModelOptions } from "../types.ts";
 import { HttpError } from "./errors.ts";
 import { goJson } from "./json.ts";
-import type { ServedModels } from "./models.ts";
+import type { Located, ServedModels } from "./models.ts";
 import { bareName, isModelName, withTag } from "./names.ts";
 import { fieldsOf } from "./ollama.ts";
 import type { ServerOptions } from "./options.ts";
@@ -42,8 +42,12 @@ export class Catalogue {
   }
 
   async find(name: string): Promise<LocalModel> {
-    const target = await this.#served.locate(name);
+    const { target } = await this.#served.locate(name);
     return { ...(await described(target)), name };
+  }
+
+  locate(name: string): Promise<Located> {
+    return this.#served.locate(name);
   }
 
   /** What a loaded model says of itself, if it is loaded. */
@@ -93,6 +97,7 @@ async function show(catalogue: Catalogue, request: FastifyRequest): Promise<unkn
   const model = await catalogue.find(name).catch((error) => {
     throw error?.status === 404 ? new HttpError(404, `model '${withTag(name.trim())}' not found`) : error;
   });
+  const { defaults } = await catalogue.locate(name);
   const info = catalogue.info(model.path);
   const { architecture = info?.architecture ?? "unknown" } = model;
   const facts: Record<string, unknown> = { "general.architecture": architecture };
@@ -103,12 +108,19 @@ async function show(catalogue: Catalogue, request: FastifyRequest): Promise<unkn
   if (dimensions !== undefined) facts[`${architecture}.embedding_length`] = dimensions;
   if (info) facts[`${architecture}.pooling_type`] = { mean: 1, cls: 2, last: 3 }[info.pooling];
   return {
-    ...(length !== undefined && { parameters: `${"num_ctx".padEnd(30)} ${length}` }),
+    parameters: parameters({ ...(length !== undefined && { num_ctx: length }), ...defaults }),
     details: details(model, info),
     model_info: facts,
     capabilities: ["embedding"],
     modified_at: model.modified.toISOString(),
   };
+}
+
+/** One option per line, as `ollama show` prints them. */
+function parameters(options: ModelOptions): string {
+  return Object.entries(options)
+    .map(([name, value]) => `${name.padEnd(30)} ${typeof value === "string" ? JSON.stringify(value) : value}`)
+    .join("\n");
 }
 
 export function requiredName(fields: Record<string, unknown>): string {

@@ -42,8 +42,8 @@ export async function withModel<Result>(
 ): Promise<Result> {
   const keepAlive = parseKeepAlive(request.keepAlive);
   work.model = request.model;
-  const target = await context.models.locate(request.model, work.signal);
-  const load = loadOptions(request.options as Record<string, unknown> | undefined);
+  const { target, defaults } = await context.models.locate(request.model, work.signal);
+  const load = { ...loadOptions(defaults), ...loadOptions((request.options as Record<string, unknown>) ?? {}) };
   // Without the request's signal: others may be waiting for the same load.
   const model = await context.models.load(target, load, keepAlive);
   try {

@@ -33,9 +33,8 @@ const MOST_THREADS = 1024;
 const RESERVED = 2;
 
 /** Checks the types of the options as Ollama does, and picks those that bear on embedding. Unknown ones are ignored. */
-export function loadOptions(options: Record<string, unknown> | undefined): LoadOptions {
+export function loadOptions(options: Record<string, unknown>): LoadOptions {
   const load: LoadOptions = {};
-  if (options === undefined) return load;
   for (const name of Object.keys(options)) {
     const value = options[name];
     if (value !== null && Object.hasOwn(OPTION_KINDS, name)) check(name, OPTION_KINDS[name]!, value);

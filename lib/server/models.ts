@@ -1,14 +1,22 @@
 import { models as loadedModels, loadModel } from "../index.ts";
 import { resolveModel } from "../models/index.ts";
-import type { EmbeddingModel, LoadedModel, LoadOptions } from "../types.ts";
+import type { EmbeddingModel, LoadedModel, LoadOptions, ModelOptions } from "../types.ts";
 import { parseKeepAliveVariable } from "./duration.ts";
 import { HttpError, notFound } from "./errors.ts";
 import { bareName, isModelName } from "./names.ts";
 import type { ServerOptions } from "./options.ts";
 
-/** Names that were found to be no path, remembered so that a busy name is not looked up twice per request. */
-const MAX_VETTED = 1024;
+/** Names whose files were found, remembered so that a busy name is not looked up twice per request. */
+const MAX_REMEMBERED = 1024;
 const DEFAULT_KEEP_ALIVE = 300;
+
+/** What a name leads to. */
+export interface Located {
+  /** For {@link ServedModels.load}. */
+  target: string;
+  /** Options that the model's source attaches to it; a request's own win. */
+  defaults: ModelOptions;
+}
 
 /** What the last request that said so wants of a model's stay. */
 interface Stay {
@@ -25,7 +33,7 @@ export class ServedModels {
   readonly #only: boolean;
   readonly #keepAlive: number;
   readonly #stays = new Map<string, Stay>();
-  readonly #vetted = new Set<string>();
+  readonly #located = new Map<string, Located>();
 
   constructor(options: ServerOptions) {
     this.given = new Map(Object.entries(options.models ?? {}).map(([name, target]) => [bareName(name), target]));
@@ -34,22 +42,22 @@ export class ServedModels {
       options.keepAlive ?? parseKeepAliveVariable(process.env.INLAY_KEEP_ALIVE ?? "") ?? DEFAULT_KEEP_ALIVE;
   }
 
-  /** What to load for a name that a request gives; throws Ollama's errors for names that lead nowhere. */
-  async locate(asked: string, signal?: AbortSignal): Promise<string> {
+  /** What a name that a request gives leads to; throws Ollama's errors for names that lead nowhere. */
+  async locate(asked: string, signal?: AbortSignal): Promise<Located> {
     const name = asked.trim();
     if (name === "") throw new HttpError(404, `model '${asked}' not found`);
     const wanted = withoutLocal(name);
     if (!isModelName(wanted)) throw new HttpError(400, "invalid model name");
     const given = this.given.get(bareName(wanted));
-    if (given !== undefined) return given;
-    if (this.#only) throw notFound(asked);
-    const target = bareName(wanted) === "builtin" ? "builtin" : wanted;
-    if (!this.#vetted.has(target)) {
-      await resolveModel(target, { signal, allowPaths: false });
-      if (this.#vetted.size >= MAX_VETTED) this.#vetted.clear();
-      this.#vetted.add(target);
-    }
-    return target;
+    if (given === undefined && this.#only) throw notFound(asked);
+    const target = given ?? (bareName(wanted) === "builtin" ? "builtin" : wanted);
+    const known = this.#located.get(target);
+    if (known !== undefined) return known;
+    const { defaults = {} } = await resolveModel(target, { signal, allowPaths: given !== undefined });
+    if (this.#located.size >= MAX_REMEMBERED) this.#located.clear();
+    const located = { target, defaults };
+    this.#located.set(target, located);
+    return located;
   }
 
   /** A handle on the model that {@link locate} found. `keepAlive` is in seconds. */
@@ -57,8 +65,8 @@ export class ServedModels {
     try {
       return await loadModel(target, { ...options, keepAlive: this.#stay(target, keepAlive) });
     } catch (error) {
-      // The file may have gone since the name was vetted.
-      this.#vetted.delete(target);
+      // The file may have gone since it was found.
+      this.#located.delete(target);
       throw error;
     }
   }
@@ -89,7 +97,7 @@ export class ServedModels {
     const before = this.#stays.get(target);
     const gone = before === undefined || (before.keepAlive >= 0 && now - before.lastUsed > before.keepAlive * 1000);
     const keepAlive = asked ?? (gone ? this.#keepAlive : before.keepAlive);
-    if (this.#stays.size >= MAX_VETTED) this.#stays.clear();
+    if (this.#stays.size >= MAX_REMEMBERED) this.#stays.clear();
     if (keepAlive === 0) this.#stays.delete(target);
     else this.#stays.set(target, { keepAlive, lastUsed: now });
     return keepAlive;

@@ -104,7 +104,7 @@ async function unload(
 ): Promise<FastifyReply> {
   const { model, keepAlive } = modelRequest(fields);
   checkName(model);
-  const target = await context.models.locate(model);
+  const { target } = await context.models.locate(model);
   if (!empty || parseKeepAlive(keepAlive) !== 0) throw new HttpError(400, `"${model}" does not support ${verb}`);
   await context.models.unload(target);
   const answer = { model, created_at: new Date().toISOString(), ...content, done: true, done_reason: "unload" };
