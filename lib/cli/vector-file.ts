@@ -40,7 +40,7 @@ export async function openVectorFile(path: string, dimensions: number, resume: b
     case "npy":
       return FixedRows.open(path, dimensions, resume, NPY_HEADER);
     case "jsonl":
-      return JsonLines.open(path, resume);
+      return JsonLines.open(path, dimensions, resume);
     case "arrow": {
       const { openArrowFile } = await import("./arrow-file.ts");
       return openArrowFile(path, dimensions, resume);
@@ -116,9 +116,10 @@ class JsonLines implements VectorFile {
     readonly present: number,
   ) {}
 
-  static async open(path: string, resume: boolean): Promise<JsonLines> {
+  static async open(path: string, dimensions: number, resume: boolean): Promise<JsonLines> {
     if (!resume) return new JsonLines(await open(path, "w"), 0);
-    const { lines, bytes } = await wholeLines(path);
+    const { lines, bytes, first } = await wholeLines(path);
+    if (lines > 0) await checkLine(path, first, dimensions);
     const file = await open(path, "a");
     await truncate(path, bytes);
     return new JsonLines(file, lines);
@@ -147,20 +148,46 @@ function shortest(value: number): string {
   return String(Number(value.toPrecision(9)));
 }
 
-/** Lines that end in a newline, and where the last of them ends: a kill leaves at most half a line after it. */
-async function wholeLines(path: string): Promise<{ lines: number; bytes: number }> {
+async function checkLine(path: string, bytes: number, dimensions: number): Promise<void> {
+  const file = await open(path, "r");
+  try {
+    const { buffer } = await file.read(Buffer.alloc(bytes), 0, bytes, 0);
+    const width = widthOf(buffer.toString("utf8"));
+    if (width === dimensions) return;
+    throw new InlayError(
+      "ERR_INPUT_INVALID",
+      `${path} ${width === undefined ? "does not hold embeddings" : `has ${width} dimensions instead of ${dimensions}`}, so it cannot be gone on with; choose another name.`,
+    );
+  } finally {
+    await file.close();
+  }
+}
+
+/** The dimensions of a line that {@link jsonLine} wrote. */
+function widthOf(line: string): number | undefined {
+  try {
+    return (JSON.parse(line) as { embedding?: number[] }).embedding?.length;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Lines that end in a newline, where the last and the first of them end: a kill leaves at most half a line after it. */
+async function wholeLines(path: string): Promise<{ lines: number; bytes: number; first: number }> {
   const file = await open(path, "a+");
   try {
     let lines = 0;
     let bytes = 0;
+    let first = 0;
     let position = 0;
     const block = Buffer.alloc(1 << 16);
     for (;;) {
       const { bytesRead } = await file.read(block, 0, block.length, position);
-      if (bytesRead === 0) return { lines, bytes };
+      if (bytesRead === 0) return { lines, bytes, first };
       for (let at = block.indexOf(0x0a); at >= 0 && at < bytesRead; at = block.indexOf(0x0a, at + 1)) {
         lines++;
         bytes = position + at + 1;
+        if (lines === 1) first = bytes;
       }
       position += bytesRead;
     }
