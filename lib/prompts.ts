@@ -1,62 +1,21 @@
 import { InlayError } from "./errors.ts";
+import { CATALOGUE } from "./models/catalogue-data.ts";
 
-/** Prefixes that a family of models was trained with, by task. */
-interface Family {
-  /** Matches the file's own title or the name it was loaded by. */
-  match: RegExp;
-  prompts: Record<string, string>;
-}
+/** Prefixes that a model was trained with, by task. @internal */
+export type Prompts = Readonly<Record<string, string>>;
 
-// Each from the model card of the family; a family that takes no prefix is not listed.
-const FAMILIES: Family[] = [
-  {
-    match: /nomic-embed/i,
-    prompts: {
-      query: "search_query: ",
-      document: "search_document: ",
-      clustering: "clustering: ",
-      classification: "classification: ",
-    },
-  },
-  {
-    match: /embedding-?gemma/i,
-    prompts: {
-      query: "task: search result | query: ",
-      document: "title: none | text: ",
-      question: "task: question answering | query: ",
-      factcheck: "task: fact checking | query: ",
-      classification: "task: classification | query: ",
-      clustering: "task: clustering | query: ",
-      similarity: "task: sentence similarity | query: ",
-      code: "task: code retrieval | query: ",
-    },
-  },
-  {
-    match: /qwen3-embedding/i,
-    prompts: {
-      query: "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:",
-      document: "",
-    },
-  },
-  { match: /e5-(small|base|large)/i, prompts: { query: "query: ", document: "passage: " } },
-  {
-    match: /mxbai-embed/i,
-    prompts: { query: "Represent this sentence for searching relevant passages: ", document: "" },
-  },
-  {
-    match: /bge-(small|base|large)-en/i,
-    prompts: { query: "Represent this sentence for searching relevant passages: ", document: "" },
-  },
-  { match: /arctic-embed.*v2|arctic-embed2/i, prompts: { query: "query: ", document: "" } },
-  {
-    match: /arctic-embed/i,
-    prompts: { query: "Represent this sentence for searching relevant passages: ", document: "" },
-  },
-];
+/** How the names of a catalogue entry look inside a file's title or path, longest first. */
+const KNOWN = CATALOGUE.flatMap(({ name, otherNames = [], original, prompts }) =>
+  prompts ? [name, ...otherNames, original.split("/").pop()!].map((one) => ({ key: plain(one), prompts })) : [],
+).sort((a, b) => b.key.length - a.key.length);
 
-/** The prompts known for a model, by task; empty where none are. @internal */
-export function promptsFor(info: { title: string }, name: string): Record<string, string> {
-  return FAMILIES.find(({ match }) => match.test(info.title) || match.test(name))?.prompts ?? {};
+/**
+ * The prompts known for a model, by task; empty where none are. The catalogue knows them by the model's name, which
+ * is looked for in what the file calls itself and in the name it was loaded by. @internal
+ */
+export function promptsFor(info: { title: string }, name: string): Prompts {
+  const texts = [info.title, name].map((text) => `-${plain(text)}-`);
+  return KNOWN.find(({ key }) => texts.some((text) => text.includes(`-${key}-`)))?.prompts ?? {};
 }
 
 /** @internal */
@@ -71,4 +30,12 @@ export function promptFor(info: { title: string }, name: string, task: string): 
       ? `task: no prompts are known for the model "${name}"; leave \`task\` out and put the prefix into the text.`
       : `task: the model "${name}" knows ${known.map((one) => `"${one}"`).join(", ")}, received "${task}".`,
   );
+}
+
+/** Lower case, words joined by single hyphens. */
+function plain(text: string): string {
+  return text
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .replaceAll(/^-|-$/g, "");
 }
