@@ -18,6 +18,27 @@ bool runs_javascript(napi_env env) {
   return napi_create_object(env, &object) == napi_ok && napi_has_named_property(env, object, "x", &has) == napi_ok;
 }
 
+// The process's environments. An environment that ends takes its leaders along; the work that they would have done,
+// other environments' too, needs leaders from those that live on.
+struct Environments {
+  std::mutex mutex;
+  std::vector<std::weak_ptr<Environment>> all;
+
+  std::vector<Holder> living() {
+    std::lock_guard lock(mutex);
+    std::vector<Holder> found;
+    all.erase(std::remove_if(all.begin(), all.end(), [](const auto& one) { return one.expired(); }), all.end());
+    for (const auto& one : all) {
+      if (auto environment = one.lock()) found.push_back(std::move(environment));
+    }
+    return found;
+  }
+};
+Environments& environments() {
+  static auto* const instance = new Environments();  // never destroyed: environments end in any order
+  return *instance;
+}
+
 struct LeaderWork {
   napi_async_work work = nullptr;
   std::shared_ptr<Environment> environment;
@@ -71,6 +92,8 @@ std::shared_ptr<Environment> Environment::create(Napi::Env env) {
     delete holder;
   });
   env.SetInstanceData(new Holder(self));
+  std::lock_guard lock(environments().mutex);
+  environments().all.push_back(self);
   return self;
 }
 
@@ -106,7 +129,14 @@ void Environment::settled(std::shared_ptr<Job> job) noexcept {
 
 void Environment::on_message(napi_env env, napi_value, void* context, void*) {
   if (!env) return;  // torn down: close() has taken the jobs
-  static_cast<Environment*>(context)->empty_mailbox();
+  auto& self = *static_cast<Environment*>(context);
+  self.empty_mailbox();
+  bool leads = false;
+  {
+    std::lock_guard lock(self.mutex_);
+    std::swap(leads, self.lead_offered_);
+  }
+  if (leads) self.request_leaders();
 }
 
 void Environment::empty_mailbox() {
@@ -185,8 +215,20 @@ void Environment::leader_done(napi_env env, napi_status, void* data) {
   const std::unique_ptr<LeaderWork> leader(static_cast<LeaderWork*>(data));
   if (!leader->ran) Scheduler::instance().leader_dropped();
   napi_delete_async_work(env, leader->work);
-  if (!runs_javascript(env)) return;
-  while (Scheduler::instance().wants_leader()) leader->environment->request_leader();
+  if (runs_javascript(env)) return leader->environment->request_leaders();
+  for (const auto& other : environments().living()) {
+    if (other != leader->environment) other->offer_lead();
+  }
+}
+
+void Environment::request_leaders() noexcept {
+  while (Scheduler::instance().wants_leader()) request_leader();
+}
+
+void Environment::offer_lead() noexcept {
+  std::lock_guard lock(mutex_);
+  if (closed_) return;
+  lead_offered_ = napi_call_threadsafe_function(mailbox_, nullptr, napi_tsfn_nonblocking) == napi_ok;
 }
 
 void Environment::close() noexcept {

@@ -44,6 +44,8 @@ class Environment final : public JobListener, public LeaderHost, public std::ena
   void open_mailbox();
   void close() noexcept;
   void empty_mailbox();
+  void request_leaders() noexcept;
+  void offer_lead() noexcept;  // on any thread
   void settle(Pending& pending);
   static void on_message(napi_env env, napi_value, void* context, void*);
   static void lead(napi_env, void*);
@@ -55,6 +57,7 @@ class Environment final : public JobListener, public LeaderHost, public std::ena
   napi_threadsafe_function mailbox_ = nullptr;
   std::vector<std::shared_ptr<Job>> arrived_;
   bool announced_ = false;  // a message is under way
+  bool lead_offered_ = false;
   bool closed_ = false;
 };
 
