@@ -140,6 +140,7 @@ const BAD_INPUT: readonly [body: unknown, status: number, error: string][] = [
   [{ model: "", input: "x" }, 404, "model '' not found"],
   [{ model: "  ", input: "x" }, 404, "model '  ' not found"],
   [{ model: "a b", input: "x" }, 400, "invalid model name"],
+  [{ model: `${MODEL}${" ".repeat(5000)}`, input: "x" }, 400, "invalid model name"],
   [{ model: "..", input: "x" }, 400, "invalid model name"],
   [{ model: "a//b", input: "x" }, 400, "invalid model name"],
   [{ model: "a:", input: "x" }, 400, "invalid model name"],

@@ -57,6 +57,8 @@ function readBody(
     payload.on("data", onData);
     payload.once("end", () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length)));
     payload.once("error", reject);
-    payload.once("close", () => reject(new HttpError(499, "request canceled")));
+    payload.once("close", () => {
+      if (!payload.complete) reject(new HttpError(499, "request canceled"));
+    });
   });
 }

@@ -6,8 +6,10 @@ import { HttpError, notFound } from "./errors.ts";
 import { bareName, isModelName } from "./names.ts";
 import type { ServerOptions } from "./options.ts";
 
-/** Names whose files were found, remembered so that a busy name is not looked up twice per request. */
+/** Names as asked that were found, remembered so that a busy one is not looked up for every request. */
 const MAX_REMEMBERED = 1024;
+/** With the white space around it. */
+const LONGEST_NAME = 4096;
 const DEFAULT_KEEP_ALIVE = 300;
 
 /** What a name leads to. */
@@ -44,6 +46,9 @@ export class ServedModels {
 
   /** What a name that a request gives leads to; throws Ollama's errors for names that lead nowhere. */
   async locate(asked: string, signal?: AbortSignal): Promise<Located> {
+    const known = this.#located.get(asked);
+    if (known !== undefined) return known;
+    if (asked.length > LONGEST_NAME) throw new HttpError(400, "invalid model name");
     const name = asked.trim();
     if (name === "") throw new HttpError(404, `model '${asked}' not found`);
     const wanted = withoutLocal(name);
@@ -51,12 +56,10 @@ export class ServedModels {
     const given = this.given.get(bareName(wanted));
     if (given === undefined && this.#only) throw notFound(asked);
     const target = given ?? (bareName(wanted) === "builtin" ? "builtin" : wanted);
-    const known = this.#located.get(target);
-    if (known !== undefined) return known;
     const { defaults = {} } = await resolveModel(target, { signal, allowPaths: given !== undefined });
     if (this.#located.size >= MAX_REMEMBERED) this.#located.clear();
     const located = { target, defaults };
-    this.#located.set(target, located);
+    this.#located.set(asked, located);
     return located;
   }
 
@@ -66,7 +69,7 @@ export class ServedModels {
       return await loadModel(target, { ...options, keepAlive: this.#stay(target, keepAlive) });
     } catch (error) {
       // The file may have gone since it was found.
-      this.#located.delete(target);
+      this.#located.clear();
       throw error;
     }
   }

@@ -18,9 +18,9 @@ const MOST_TEXTS = 200;
 const MATRIX_TEXTS = 60;
 const EXAMPLE = [
   "The cat sleeps on the warm windowsill.",
-  "A kitten naps in the sun.",
+  "A warm windowsill is where cats sleep.",
   "Shares fell after the central bank raised rates.",
-  "The market dropped when borrowing became dearer.",
+  "When the central bank raises rates, shares fall.",
   "How do I boil an egg?",
   "Bring water to a boil and cook the egg for seven minutes.",
 ];
