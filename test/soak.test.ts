@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { type ChildOutcome, runFixture } from "./support/child.ts";
+import { makeModel } from "./support/synthetic.ts";
+
+const SECONDS = Number(process.env.INLAY_SOAK_SECONDS ?? 10);
+const EMPTY = { jobs: 0, texts: 0, tokens: 0, bytes: 0 };
+
+function output(outcome: ChildOutcome) {
+  expect(outcome).toMatchObject({ code: 0, signal: null, stderr: "" });
+  return JSON.parse(outcome.stdout);
+}
+
+test(`${SECONDS} s of mixed traffic: nothing lost, nothing wrong, nothing left`, async () => {
+  const file = await makeModel({ architecture: "bert", layers: 2, dim: 32, heads: 2 });
+  const outcome = await runFixture("soak.mjs", [String(SECONDS), file], {
+    env: { NODE_OPTIONS: "--expose-gc" },
+    timeout: SECONDS * 1000 + 120_000,
+  });
+  const { counts, wrong, queue, memory, models, growth } = output(outcome);
+  expect(wrong).toEqual([]);
+  expect(counts.settled).toBe(counts.begun);
+  expect(counts.right + counts.aborted + counts.disposed).toBe(counts.begun);
+  expect(counts.right).toBeGreaterThan(SECONDS);
+  expect(counts.aborted).toBeGreaterThan(0);
+  expect(queue).toMatchObject(EMPTY);
+  expect(memory).toMatchObject({ models: 0, workspaces: 0 });
+  expect(models).toBe(0);
+  // MiB over the second half. Short runs still see the heap and the allocator's arenas find their size.
+  expect(growth).toBeLessThan(SECONDS >= 120 ? 16 : 64);
+}, SECONDS * 1000 + 150_000);
+
+test("rounds of concurrent calls with random aborts: all settle once, and memory stays where it was", async () => {
+  const [calls, aborts, rounds] = process.env.INLAY_LONG ? [10_000, 3_000, 30] : [2_000, 600, 10];
+  const outcome = await runFixture("soak-aborts.mjs", [calls, aborts, rounds].map(String), {
+    env: { NODE_OPTIONS: "--expose-gc" },
+    timeout: 600_000,
+  });
+  const { settled, memory, queue } = output(outcome);
+  expect(settled.wrong).toBe(0);
+  expect(settled.right + settled.aborted).toBe(calls! * rounds!);
+  expect(settled.aborted).toBeGreaterThan(0);
+  expect(queue).toMatchObject(EMPTY);
+  const third = Math.floor(memory.length / 3);
+  const most = (values: number[]) => Math.max(...values);
+  expect(most(memory.slice(-third)) - most(memory.slice(third, 2 * third))).toBeLessThan(16); // MiB
+}, 620_000);
