@@ -76,9 +76,9 @@ class VocabularyChecker {
     if (*name == "bert") return Model::word_piece;
     if (*name == "llama") return Model::sentence_piece;
     if (*name == "t5") return Model::unigram;
-    if (*name == "gpt2") return Model::byte_bpe;
+    if (*name == "gpt2" || *name == "gemma4") return Model::byte_bpe;
     throw unsupported("GGUF_TOKENIZER_MODEL", "the tokenizer is of kind " + printable(*name) +
-                                                  "; inlay has bert, llama, t5 and gpt2");
+                                                  "; inlay has bert, llama, t5, gpt2 and gemma4");
   }
 
   void check_pre() {
