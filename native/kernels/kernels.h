@@ -128,7 +128,7 @@ struct Attention {
   int32_t heads;
   int32_t kv_heads;      // divides heads
   int32_t head_size;     // 1..256
-  float scale;
+  float scale;           // above zero
   Span span;
   int32_t window;
   const float* slopes;   // of each head; nullptr: none
