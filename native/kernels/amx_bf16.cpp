@@ -99,7 +99,8 @@ template <Epilogue epilogue>
 class Pipeline {
  public:
   INLAY_INLINE Pipeline(const Product& product, int32_t row_end)
-      : p(product), row_end(row_end), steps(steps_of(product.depth)), rows_per_step((2 * tile_rows + steps - 1) / steps) {}
+      : p(product), row_end(row_end), steps(steps_of(product.depth)),
+        rows_per_step((2 * tile_rows + steps - 1) / steps) {}
 
   // Fetches `lines` cache lines from `next` on into the L2 cache with each step of the blocks to come.
   INLAY_INLINE void fetch(const char* next, int32_t lines) {
