@@ -1,0 +1,174 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <new>
+
+#include "engine/fused/fused.h"
+#include "failure.h"
+#include "fused_models.h"
+#include "gguf/heal.h"
+#include "gguf/reader.h"
+#include "gguf/validate.h"
+#include "gguf_models.h"
+#include "runtime/team.h"
+#include "tokenizer/tokenizer.h"
+
+// The linker sends malloc, free, mmap and munmap of everything in this executable here (CMakeLists.txt: --wrap).
+extern "C" {
+void* __real_malloc(size_t size);
+void __real_free(void* block);
+void* __real_mmap(void* start, size_t length, int protection, int flags, int descriptor, long offset);
+int __real_munmap(void* start, size_t length);
+}
+
+namespace {
+
+std::atomic<int64_t> allocations{0};   // since the counting began
+std::atomic<int64_t> failing{0};       // the one that fails, counted from 1; 0: none
+std::atomic<bool> later_too{false};    // and all after it
+std::atomic<int64_t> living{0};        // blocks and mappings that have not been given back
+
+bool fails() {
+  const int64_t number = ++allocations;
+  const int64_t chosen = failing;
+  return chosen != 0 && (later_too ? number >= chosen : number == chosen);
+}
+
+}  // namespace
+
+extern "C" {
+
+void* __wrap_malloc(size_t size) {
+  if (fails()) return nullptr;
+  living++;
+  return __real_malloc(size);
+}
+void __wrap_free(void* block) {
+  if (block) living--;
+  __real_free(block);
+}
+void* __wrap_mmap(void* start, size_t length, int protection, int flags, int descriptor, long offset) {
+  if (fails()) return reinterpret_cast<void*>(-1);
+  living++;
+  return __real_mmap(start, length, protection, flags, descriptor, offset);
+}
+int __wrap_munmap(void* start, size_t length) {
+  living--;
+  return __real_munmap(start, length);
+}
+
+}  // extern "C"
+
+void* operator new(size_t size) {
+  if (fails()) throw std::bad_alloc();
+  living++;
+  return __real_malloc(size);
+}
+void* operator new(size_t size, std::align_val_t alignment) {
+  if (fails()) throw std::bad_alloc();
+  living++;
+  const auto step = static_cast<size_t>(alignment);
+  return std::aligned_alloc(step, (size + step - 1) / step * step);
+}
+void operator delete(void* block) noexcept { __wrap_free(block); }
+void operator delete(void* block, size_t) noexcept { __wrap_free(block); }
+void operator delete(void* block, std::align_val_t) noexcept { __wrap_free(block); }
+void operator delete(void* block, size_t, std::align_val_t) noexcept { __wrap_free(block); }
+
+namespace {
+
+using namespace inlay;
+
+// Runs `body` with its first allocation failing, then its second, … until it needs no more: each time it must succeed
+// or end with an error that says there is no memory, and give back what it took. Returns how many it makes.
+int64_t fail_each_allocation(const std::function<void()>& body) {
+  body();  // tables and thread-local buffers that stay get made here
+  for (const bool all : {false, true}) {
+    later_too = all;
+    for (int64_t number = 1;; number++) {
+      const int64_t before = living;
+      bool refused = false;
+      std::string wrong;
+      allocations = 0;
+      failing = number;
+      try {
+        body();
+      } catch (const Failure& failure) {
+        failing = 0;
+        refused = true;
+        if (failure.code != FailureCode::out_of_memory) wrong = failure.message;
+      } catch (const std::bad_alloc&) {
+        refused = true;
+      }
+      failing = 0;
+      CAPTURE(number);
+      CAPTURE(all);
+      CHECK(wrong == "");
+      CHECK(living == before);
+      if (allocations < number && !refused) break;
+      REQUIRE(number < 1'000'000);
+    }
+  }
+  later_too = false;
+  allocations = 0;
+  body();
+  return allocations;
+}
+
+std::unique_ptr<gguf::Reader> open(const inlay::test::TemporaryFile& file) {
+  auto reader = gguf::Reader::open(file.path());
+  gguf::heal(*reader);
+  return reader;
+}
+
+}  // namespace
+
+TEST_CASE("a model file is read and validated, whichever allocation fails") {
+  for (const auto* name : {"bert", "xlm-r", "qwen3"}) {
+    CAPTURE(name);
+    const inlay::test::TemporaryFile file(gguf::test::tiny_model(name).bytes());
+    gguf::ValidateOptions checks;
+    checks.scan_weights = true;
+    CHECK(fail_each_allocation([&] { gguf::validate(*open(file), checks); }) > 20);
+  }
+}
+
+TEST_CASE("a tokenizer is made and encodes, whichever allocation fails") {
+  for (const auto* name : {"bert", "xlm-r", "qwen3"}) {
+    CAPTURE(name);
+    const inlay::test::TemporaryFile file(gguf::test::tiny_model(name).bytes());
+    const auto reader = open(file);
+    CHECK(fail_each_allocation([&] {
+            const auto tokenizer = Tokenizer::create(*reader);
+            std::vector<int32_t> ids;
+            tokenizer->encode("Some wörds, an 漢字 and a longer one: incomprehensibilities.", false, ids);
+          }) > 10);
+  }
+}
+
+TEST_CASE("the fused engine loads and runs, whichever allocation fails") {
+  for (const auto* name : {"bert", "qwen3"}) {
+    CAPTURE(name);
+    const inlay::test::TemporaryFile file(gguf::test::tiny_model(name).bytes());
+    LoadOptions options;
+    options.path = file.path();
+    options.precision = "f32";
+    CHECK(fail_each_allocation([&] {
+            auto reader = open(file);
+            auto tokenizer = Tokenizer::create(*reader);
+            const auto engine = create_fused_engine(std::move(reader), std::move(tokenizer), options);
+            auto ids = engine->prefix();
+            engine->tokenize("a text", false, ids);
+            ids.insert(ids.end(), engine->suffix().begin(), engine->suffix().end());
+            if (ids.empty()) ids.push_back(0);
+            std::vector<float> row(static_cast<size_t>(engine->info().dimensions));
+            const SequenceView view{ids.data(), static_cast<int32_t>(ids.size()), row.data()};
+            SoloTeam team;
+            const std::atomic<bool> cancelled{false};
+            const auto workspace = engine->create_workspace(view.count);
+            engine->forward(*workspace, &view, 1, team, cancelled);
+          }) > 50);
+  }
+}
