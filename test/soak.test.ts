@@ -10,24 +10,28 @@ function output(outcome: ChildOutcome) {
   return JSON.parse(outcome.stdout);
 }
 
-test(`${SECONDS} s of mixed traffic: nothing lost, nothing wrong, nothing left`, async () => {
-  const file = await makeModel({ architecture: "bert", layers: 2, dim: 32, heads: 2 });
-  const outcome = await runFixture("soak.mjs", [String(SECONDS), file], {
-    env: { NODE_OPTIONS: "--expose-gc" },
-    timeout: SECONDS * 1000 + 120_000,
-  });
-  const { counts, wrong, queue, memory, models, growth } = output(outcome);
-  expect(wrong).toEqual([]);
-  expect(counts.settled).toBe(counts.begun);
-  expect(counts.right + counts.aborted + counts.disposed).toBe(counts.begun);
-  expect(counts.right).toBeGreaterThan(SECONDS);
-  expect(counts.aborted).toBeGreaterThan(0);
-  expect(queue).toMatchObject(EMPTY);
-  expect(memory).toMatchObject({ models: 0, workspaces: 0 });
-  expect(models).toBe(0);
-  // MiB over the second half. Short runs still see the heap and the allocator's arenas find their size.
-  expect(growth).toBeLessThan(SECONDS >= 120 ? 16 : 64);
-}, SECONDS * 1000 + 150_000);
+test(
+  `${SECONDS} s of mixed traffic: nothing lost, nothing wrong, nothing left`,
+  async () => {
+    const file = await makeModel({ architecture: "bert", layers: 2, dim: 32, heads: 2 });
+    const outcome = await runFixture("soak.mjs", [String(SECONDS), file], {
+      env: { NODE_OPTIONS: "--expose-gc" },
+      timeout: SECONDS * 1000 + 120_000,
+    });
+    const { counts, wrong, queue, memory, models, growth } = output(outcome);
+    expect(wrong).toEqual([]);
+    expect(counts.settled).toBe(counts.begun);
+    expect(counts.right + counts.aborted + counts.disposed).toBe(counts.begun);
+    expect(counts.right).toBeGreaterThan(SECONDS);
+    expect(counts.aborted).toBeGreaterThan(0);
+    expect(queue).toMatchObject(EMPTY);
+    expect(memory).toMatchObject({ models: 0, workspaces: 0 });
+    expect(models).toBe(0);
+    // MiB over the second half. Short runs still see the heap and the allocator's arenas find their size.
+    expect(growth).toBeLessThan(SECONDS >= 120 ? 16 : 64);
+  },
+  SECONDS * 1000 + 150_000,
+);
 
 test("rounds of concurrent calls with random aborts: all settle once, and memory stays where it was", async () => {
   const [calls, aborts, rounds] = process.env.INLAY_LONG ? [10_000, 3_000, 30] : [2_000, 600, 10];
