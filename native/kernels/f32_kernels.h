@@ -23,7 +23,7 @@ static_assert(32 % panel_width == 0 && panel_vectors % 2 == 0, "a gated panel sp
 // ---- products ----
 
 // out[r][n] = sum over k of a[r][k] * b[k][n]. b is a panel, or any matrix of panel_width columns `panel_width` apart.
-// Meanwhile lines of memory from `ahead` on are fetched into the L2 cache, one for every second k.
+// Meanwhile memory from `ahead` on is fetched into the L2 cache, `ahead_step` bytes for every four k.
 struct Block {
   const float* a;
   int64_t a_stride;
@@ -32,7 +32,7 @@ struct Block {
   float* out;
   int64_t out_stride;
   const char* ahead;
-  int32_t ahead_step;  // 64, or 0 for nothing to fetch
+  int32_t ahead_step;  // 64 to 256; 0: nothing to fetch
   bool resumes;        // adds to what `out` holds instead of to zero
 };
 
@@ -93,12 +93,13 @@ void multiply(const Block& block) {
   for (; k >= 4; k -= 4) {
     multiply_step<rows>(a, 0, b, sums);
     __builtin_prefetch(ahead, 0, 2);
-    ahead += ahead_step;
     multiply_step<rows>(a, 1, b, sums);
+    __builtin_prefetch(ahead + ahead_step / 4, 0, 2);
     multiply_step<rows>(a, 2, b, sums);
-    __builtin_prefetch(ahead, 0, 2);
-    ahead += ahead_step;
+    __builtin_prefetch(ahead + ahead_step / 2, 0, 2);
     multiply_step<rows>(a, 3, b, sums);
+    __builtin_prefetch(ahead + ahead_step / 2 + ahead_step / 4, 0, 2);
+    ahead += ahead_step;
     a.advance(4);
     b += 4 * panel_width;
   }
@@ -189,9 +190,10 @@ void finish(const Product& p, int32_t panel, int32_t row, int32_t rows, const fl
 }
 
 // Depth that a panel is taken in at a time: 48 KB of it, so that longer panels stay in the nearer caches while all rows
-// pass over them (and widened halves are read where they were written). Between two such steps sums wait in memory;
-// a float stored and loaded is the same float, so the chain is one.
+// pass over them. Between two such steps sums wait in memory; a float stored and loaded is the same float, so the chain
+// is one. Widened halves are read from where they were written: for few rows, that had better be the L1 cache.
 constexpr int32_t depth_step = 12288 / panel_width;
+constexpr int32_t short_depth_step = 4096 / panel_width;
 // Rows whose sums wait together.
 constexpr int32_t rows_at_once = 12 * block_rows;
 
@@ -213,10 +215,14 @@ INLAY_INLINE void multiply_strip(const Strip& strip) {
   const float* a = f32(p.a) + strip.row * stride;
   const int32_t blocks = (strip.rows + block_rows - 1) / block_rows;
   const int32_t least_rows = strip.rows / blocks, longer = strip.rows % blocks;  // the first `longer` have one more
-  const char* ahead = strip.next_panel;
-  const char* ahead_end = ahead + int64_t(p.depth) * panel_width * (halves ? 2 : 4);
-  for (int32_t k = 0; k < p.depth; k += depth_step) {
-    const int32_t depth = least(depth_step, p.depth - k);
+  const int64_t panel_bytes = int64_t(p.depth) * panel_width * (halves ? 2 : 4);
+  int64_t fetched = strip.next_panel == nullptr ? panel_bytes : 0;
+  // Spread over the blocks: a burst of fetches would hold up the loads between them.
+  const int32_t lines = int32_t(panel_bytes / 64);
+  const int32_t ahead_step = 64 * most(1, least(4, (4 * lines + blocks * p.depth - 1) / (blocks * p.depth)));
+  const int32_t step = halves && blocks <= 4 ? short_depth_step : depth_step;
+  for (int32_t k = 0; k < p.depth; k += step) {
+    const int32_t depth = least(step, p.depth - k);
     const float* weights = f32(strip.panel) + int64_t(k) * panel_width;
     if (halves) {
       widen_f16(reinterpret_cast<const uint16_t*>(strip.panel) + int64_t(k) * panel_width, strip.widened,
@@ -226,11 +232,11 @@ INLAY_INLINE void multiply_strip(const Strip& strip) {
     int32_t row = 0;
     for (int32_t i = 0; i < blocks; i++) {
       const int32_t rows = least_rows + (i < longer ? 1 : 0);
-      const bool fetch = strip.next_panel != nullptr && ahead < ahead_end;
+      const bool fetch = fetched < panel_bytes;
       const Block block = {a + row * stride + k, stride, weights, depth, strip.sums + row * panel_width, panel_width,
-                           fetch ? ahead : strip.panel, fetch ? 64 : 0, k != 0};
+                           fetch ? strip.next_panel + fetched : strip.panel, fetch ? ahead_step : 0, k != 0};
       multiplies[rows - 1](block);
-      ahead += depth / 4 * 2 * 64;
+      fetched += depth / 4 * ahead_step;
       row += rows;
     }
   }
