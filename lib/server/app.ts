@@ -83,7 +83,6 @@ function newInstance(options: ServerOptions, limits: Limits): FastifyInstance {
     rewriteUrl: (request) => (request.url ?? "/").replace(/^https?:\/\/[^/?#]*/i, "") || "/",
     http: { headersTimeout: limits.headersTimeout, connectionsCheckingInterval: 1000 },
     clientErrorHandler: refuse,
-    ajv: { customOptions: { strict: true } },
   }) as unknown as FastifyInstance;
   app.server.maxConnections = limits.maxConnections;
   // Connections that only wait make room for those that have something to ask.
