@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { fromNative, InlayError, type NativeFailure } from "./errors.ts";
 import { packageRoot } from "./package.ts";
@@ -171,7 +171,7 @@ function load(): Native {
 /** Where the addon may be, best first: the caller's choice, the shipped build, the build of a checkout. */
 function candidates(): (() => unknown)[] {
   const chosen = process.env.INLAY_ADDON;
-  if (chosen) return [() => require(chosen)];
+  if (chosen) return [() => require(resolve(chosen))];
   return [
     () => (existsSync(join(packageRoot, "prebuilds")) ? require(prebuild()) : undefined),
     () => {

@@ -105,9 +105,10 @@ function compiled() {
 }
 
 function verifyElf(path, name) {
-  const read = (command, ...args) => execFileSync(command, [...args, path], { encoding: "utf8" });
+  const read = (command, ...args) => execFileSync(command, [...args, path], { encoding: "utf8", maxBuffer: 1 << 26 });
   const defined = Array.from(read("nm", "-D", "--defined-only").matchAll(/ [A-Zuvw] (\S+)$/gm), ([, symbol]) => symbol);
-  if (String(defined.sort()) !== String(EXPORTS)) faults.push(`${name} exports ${defined.join(", ")}`);
+  if (String(defined.sort()) !== String(EXPORTS))
+    faults.push(`${name} exports ${defined.length} symbols: ${defined.slice(0, 5).join(", ")}, …`);
   const dynamic = read("readelf", "-dW");
   for (const [, library] of dynamic.matchAll(/\(NEEDED\).*\[(.+)\]/g)) {
     if (!SYSTEM_LIBRARY.test(library)) faults.push(`${name} needs ${library}`);
