@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BodyError, parseBody, syntaxError } from "../lib/server/json.ts";
+import { BodyError, parseBody } from "../lib/server/json.ts";
+import { syntaxError } from "../lib/server/json-syntax.ts";
 
 /** Fills a body up beyond the size from which it is parsed in pieces. */
 const PADDING = "p".repeat(70_000);
