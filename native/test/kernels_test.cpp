@@ -290,7 +290,8 @@ TEST_CASE("attention agrees with the scalar one and does not depend on how queri
     Random random(5);
     for (int32_t i = 0; i < 150; i++) {
       const int32_t kv_heads = random.whole(1, 2), heads = kv_heads * random.whole(1, 3);
-      const int32_t size = i % 5 == 0 ? 64 : random.whole(1, 100), count = i % 7 == 0 ? 300 : random.whole(1, 90);
+      const int32_t size = i % 25 == 0 ? 256 : i % 5 == 0 ? 64 : random.whole(1, 100);
+      const int32_t count = i % 7 == 0 ? 300 : random.whole(1, 90);
       const int32_t before = random.whole(0, 20), width = (heads + 2 * kv_heads) * size;
       Matrix qkv(before + count, width), alone(count, width), slopes(1, heads);
       qkv.fill(random);
