@@ -18,7 +18,7 @@ const steps = [
     // npm's own record; it writes this before package-lock.json, seconds apart at most.
     output: "node_modules/.package-lock.json",
     slack: 60_000,
-    make: () => run(npm, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]),
+    make: () => run(npm, ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]),
   },
   {
     name: "fetching llama.cpp's sources",
