@@ -282,7 +282,8 @@ void pack_f16(const uint16_t* rows, int32_t stride, int32_t depth, void* panel) 
   if (stride % 2 == 0) {
     for (; k + 2 * lanes <= depth; k += 2 * lanes) {
       for (int32_t n = 0; n < panel_width; n += lanes) {
-        transpose_square(reinterpret_cast<const float*>(rows + int64_t(n) * stride + k), stride / 2, pairs + n, panel_width);
+        const uint16_t* square = rows + int64_t(n) * stride + k;
+        transpose_square(reinterpret_cast<const float*>(square), stride / 2, pairs + n, panel_width);
       }
       for (int32_t i = 0; i < lanes; i++) {
         uint16_t* first = out + int64_t(k + 2 * i) * panel_width;

@@ -169,10 +169,11 @@ int main(int argc, char** argv) {
   for (const auto& table : model.rotations) table->fill(512);
 
   const double ceiling = fused_ceiling(model.kernels->isa);
-  const double seconds = threads == 1 ? cpu_seconds(model, batches, largest) : wall_seconds(model, batches, largest, threads);
+  const double seconds =
+      threads == 1 ? cpu_seconds(model, batches, largest) : wall_seconds(model, batches, largest, threads);
   const double operations = model.weights.flops_per_token * tokens + attention;
-  std::printf("%d texts, %d tokens, %d threads: %.3f ms %s, %.0f tokens/s, %.1f GFLOP/s (%.0f %% of %d x %.1f)\n", count,
-              tokens, threads, seconds * 1e3, threads == 1 ? "of CPU time" : "of wall time", tokens / seconds,
+  std::printf("%d texts, %d tokens, %d threads: %.3f ms %s, %.0f tokens/s, %.1f GFLOP/s (%.0f %% of %d x %.1f)\n",
+              count, tokens, threads, seconds * 1e3, threads == 1 ? "of CPU time" : "of wall time", tokens / seconds,
               operations / seconds * 1e-9, 100 * operations / seconds / (ceiling * threads), threads, ceiling * 1e-9);
   return 0;
 }

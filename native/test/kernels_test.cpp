@@ -92,7 +92,8 @@ uint16_t half(float value) {
 
 // The weights of a product, packed for one table.
 struct Packed {
-  Packed(const Kernels& k, PanelType type, const std::vector<float>& weights, int32_t columns, int32_t depth, bool gated)
+  Packed(const Kernels& k, PanelType type, const std::vector<float>& weights, int32_t columns, int32_t depth,
+         bool gated)
       : panels(panel_count(k, columns, gated)),
         packed(int64_t(panels) * int64_t(panel_bytes(k, type, depth)) / 4 + 16) {
     std::vector<float> rows(size_t(k.panel_columns) * size_t(depth));

@@ -10,22 +10,24 @@ namespace {
 
 using kernels::NormKind;
 
+// The table's words.
+constexpr NormKind layer = NormKind::layer, rms = NormKind::rms;
+constexpr NormPlace after = NormPlace::after, before = NormPlace::before, sandwich = NormPlace::sandwich;
+constexpr Positions learned = Positions::learned, rotary = Positions::rotary, alibi = Positions::alibi;
+constexpr Ffn plain = Ffn::plain, gated = Ffn::gated;
+constexpr Activation gelu_erf = Activation::gelu_erf, gelu_tanh = Activation::gelu_tanh, silu = Activation::silu;
+constexpr bool yes = true, no = false;
+
+// Columns in the order of Architecture's members.
 const Architecture architectures[] = {
-    // name, norm, place, positions, causal, head norms, ffn, activation, embedding norm, scaled, window, first, dense
-    {"bert", NormKind::layer, NormPlace::after, Positions::learned, false, false, Ffn::plain, Activation::gelu_erf, true,
-     false, 0, false, false},
-    {"nomic-bert", NormKind::layer, NormPlace::after, Positions::rotary, false, false, Ffn::gated, Activation::silu,
-     true, false, 0, false, false},
-    {"jina-bert-v2", NormKind::layer, NormPlace::after, Positions::alibi, false, false, Ffn::gated,
-     Activation::gelu_erf, true, false, 0, false, false},
-    {"modern-bert", NormKind::layer, NormPlace::before, Positions::rotary, false, false, Ffn::gated,
-     Activation::gelu_erf, true, false, 3, true, false},
-    {"eurobert", NormKind::rms, NormPlace::before, Positions::rotary, false, false, Ffn::gated, Activation::silu, false,
-     false, 0, false, false},
-    {"qwen3", NormKind::rms, NormPlace::before, Positions::rotary, true, true, Ffn::gated, Activation::silu, false,
-     false, 0, false, false},
-    {"gemma-embedding", NormKind::rms, NormPlace::sandwich, Positions::rotary, false, true, Ffn::gated,
-     Activation::gelu_tanh, false, true, 6, false, true},
+    // name               norm   place     positions  causal  heads  ffn    activation  embed  scaled  window  first  dense
+    {"bert",            layer, after,    learned,   no,     no,    plain, gelu_erf,   yes,   no,     0,      no,    no},
+    {"nomic-bert",      layer, after,    rotary,    no,     no,    gated, silu,       yes,   no,     0,      no,    no},
+    {"jina-bert-v2",    layer, after,    alibi,     no,     no,    gated, gelu_erf,   yes,   no,     0,      no,    no},
+    {"modern-bert",     layer, before,   rotary,    no,     no,    gated, gelu_erf,   yes,   no,     3,      yes,   no},
+    {"eurobert",        rms,   before,   rotary,    no,     no,    gated, silu,       no,    no,     0,      no,    no},
+    {"qwen3",           rms,   before,   rotary,    yes,    yes,   gated, silu,       no,    no,     0,      no,    no},
+    {"gemma-embedding", rms,   sandwich, rotary,    no,     yes,   gated, gelu_tanh,  no,    yes,    6,      no,    yes},
 };
 
 [[noreturn]] void unsupported(const std::string& what) { throw Failure(FailureCode::model_unsupported, what); }
@@ -112,8 +114,8 @@ void read_layers(const gguf::Reader& file, ModelShape& shape) {
   }
 }
 
-// Press, Smith & Lewis, 2022: powers of 2^(-8 / n) for n heads, a power of two; further heads take the odd powers of the
-// series for 2 n heads.
+// Press, Smith & Lewis, 2022: powers of 2^(-8 / n) for n heads, a power of two; further heads take the odd powers
+// of the series for 2 n heads.
 std::vector<float> alibi_slopes(int32_t heads) {
   int32_t power = 1;
   while (power * 2 <= heads) power *= 2;

@@ -88,7 +88,8 @@ void Packing::matrix(Matrix& target, std::vector<Piece> pieces, int32_t depth, b
               std::to_string(piece.rows));
     }
     const bool biased = has(piece.name + ".bias");
-    job.pieces.push_back({&weight, biased ? &find(piece.name + ".bias", uint64_t(piece.rows), 1) : nullptr, piece.rows});
+    const Tensor* bias = biased ? &find(piece.name + ".bias", uint64_t(piece.rows), 1) : nullptr;
+    job.pieces.push_back({&weight, bias, piece.rows});
     job.biased = job.biased || biased;
     halves = halves && weight.type == TensorType::f16;
     rows += piece.rows;

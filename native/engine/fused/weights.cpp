@@ -37,7 +37,9 @@ class Assembly {
       packing.rows(weights.positions, "position_embd.weight", shape.width, shape.context, Need::required);
     }
     packing.rows(weights.token_type, "token_types.weight", shape.width, 1, Need::optional);
-    if (shape.architecture->embedding_norm) norm(weights.embedding_norm, "token_embd_norm", shape.width, Need::required);
+    if (shape.architecture->embedding_norm) {
+      norm(weights.embedding_norm, "token_embd_norm", shape.width, Need::required);
+    }
   }
 
   void layer(int32_t index) {
