@@ -18,7 +18,8 @@ const steps = [
     // npm's own record; it writes this before package-lock.json, seconds apart at most.
     output: "node_modules/.package-lock.json",
     slack: 60_000,
-    make: () => run(npm, ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]),
+    // Not `npm ci`: it refuses a lock file that was written where the registry had no packages for other platforms.
+    make: () => run(npm, ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]),
   },
   {
     name: "fetching llama.cpp's sources",
