@@ -60,7 +60,10 @@ const steps = [
 
 export function prepare() {
   // npm publishes no lock file: this is an installed package, which can make nothing but its addon.
-  if (!existsSync(at("package-lock.json"))) return run(process.execPath, [at("native/scripts/source-build.mjs")]);
+  if (!existsSync(at("package-lock.json"))) {
+    const build = spawnSync(process.execPath, [at("native/scripts/source-build.mjs")], { stdio: "inherit" });
+    process.exit(build.status ?? 1);
+  }
   const stale = steps.filter(isStale);
   if (stale.length === 0) return;
   requireNode();
