@@ -4,6 +4,7 @@ export {
   BUILTIN_MODEL,
   catalogue,
   embed,
+  fetch,
   formatFloats,
   InlayError,
   listModels,

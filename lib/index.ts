@@ -1,5 +1,6 @@
 export { embed } from "./embed.ts";
 export { type ErrorCode, type ErrorDetails, InlayError } from "./errors.ts";
+export { fetch } from "./fetch.ts";
 export { formatFloats } from "./format.ts";
 export { loadModel } from "./model.ts";
 export {

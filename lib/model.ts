@@ -54,8 +54,10 @@ export class ModelHandle implements EmbeddingModel {
   constructor(entry: Entry, name: string, options: Pick<LoadOptions, "contextLength" | "threads">) {
     this.#entry = entry;
     this.#name = name;
-    this.#limit = Math.min(options.contextLength ?? entry.info.contextLength, entry.info.contextLength);
-    this.#threads = options.threads ?? 0;
+    const { contextLength } = entry.info;
+    const { num_ctx, num_thread } = entry.defaults;
+    this.#limit = Math.min(options.contextLength ?? positive(num_ctx) ?? contextLength, contextLength);
+    this.#threads = options.threads ?? positive(num_thread) ?? 0;
   }
 
   get info(): ModelInfo {
@@ -217,6 +219,11 @@ export class ModelHandle implements EmbeddingModel {
   #refuseIfDisposed(): void {
     if (this.#disposing || this.#entry.closed) throw disposed([this.#name]);
   }
+}
+
+/** A default that a model's source wrote, where it can be meant. */
+function positive(value: unknown): number | undefined {
+  return Number.isInteger(value) && (value as number) > 0 ? (value as number) : undefined;
 }
 
 /** The caller's array as it is now. */

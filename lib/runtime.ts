@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { InlayError } from "./errors.ts";
 import { publish } from "./events.ts";
 import { allowThreads, processLimits } from "./machine.ts";
-import { resolveModel } from "./models/index.ts";
+import { type ResolvedModel, resolveModel } from "./models/index.ts";
 import {
   CANCEL,
   type NativeHandle,
@@ -12,7 +12,7 @@ import {
   toInlayError,
 } from "./native.ts";
 import { tryInChild } from "./trust.ts";
-import type { LoadedModel, LoadOptions, ModelInfo, RuntimeStats } from "./types.ts";
+import type { LoadedModel, LoadOptions, ModelInfo, ModelOptions, RuntimeStats } from "./types.ts";
 import { toMilliseconds } from "./validate.ts";
 
 /** setTimeout's longest delay; a longer one is waited for in several. */
@@ -44,6 +44,8 @@ export class Entry {
     readonly sha256: string | undefined,
     readonly native: NativeHandle,
     readonly info: NativeModelInfo,
+    /** What the model's source says a request means that names no options of its own. */
+    readonly defaults: ModelOptions,
     name: string,
   ) {
     this.names = new Set([name]);
@@ -117,8 +119,15 @@ export class Entry {
 }
 
 const entries = new Map<string, Entry>();
+/** A load that several calls may wait for; it is given up when the last of them is. */
+interface Load {
+  promise: Promise<Entry>;
+  waiting: number;
+  controller: AbortController;
+}
+
 /** Loads under way, by the same key as entries. */
-const loading = new Map<string, Promise<Entry>>();
+const loading = new Map<string, Load>();
 /** Name and options as asked → entry, so that a request to a loaded model looks at no file. */
 const aliases = new Map<string, Entry>();
 const counters = { loads: 0, unloads: 0, evictions: 0 };
@@ -148,17 +157,38 @@ async function find(name: string, variant: Variant, options: LoadOptions): Promi
   if (present) return present;
   let load = loading.get(key);
   if (!load) {
-    load = loadInTurn(name, key, variant, resolved, options).finally(() => loading.delete(key));
+    const controller = new AbortController();
+    const promise = loadInTurn(name, key, variant, resolved, { ...options, signal: controller.signal });
+    load = { promise: promise.finally(() => loading.delete(key)), waiting: 0, controller };
+    load.promise.catch(() => {}); // each caller waits for it below, unless its own signal comes first
     loading.set(key, load);
   }
-  return load;
+  return waitFor(load, options.signal);
+}
+
+async function waitFor(load: Load, signal: AbortSignal | undefined): Promise<Entry> {
+  load.waiting++;
+  let abort!: () => void;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal!.reason);
+  });
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([load.promise, aborted]);
+  } catch (error) {
+    if (signal?.aborted && load.waiting === 1) load.controller.abort(signal.reason);
+    throw error;
+  } finally {
+    load.waiting--;
+    signal?.removeEventListener("abort", abort);
+  }
 }
 
 async function loadInTurn(
   name: string,
   key: string,
   variant: Variant,
-  resolved: { path: string; sha256?: string },
+  resolved: ResolvedModel,
   options: LoadOptions,
 ): Promise<Entry> {
   const before = turn;
@@ -177,7 +207,7 @@ async function loadEntry(
   name: string,
   key: string,
   variant: Variant,
-  { path, sha256 }: { path: string; sha256?: string },
+  { path, sha256, defaults = {} }: ResolvedModel,
   options: LoadOptions,
 ): Promise<Entry> {
   const began = performance.now();
@@ -209,7 +239,7 @@ async function loadEntry(
       throw options.signal.reason;
     }
     options.onProgress?.(1);
-    const entry = new Entry(key, path, sha256, model, info, name);
+    const entry = new Entry(key, path, sha256, model, info, defaults, name);
     entries.set(key, entry);
     counters.loads++;
     publish("load", () => ({ model: name, path, duration: (performance.now() - began) / 1000, bytes: info.weights }));

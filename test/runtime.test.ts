@@ -66,6 +66,17 @@ describe("sharing", () => {
     expect(loaded()).toEqual([]);
   });
 
+  test("a caller who aborts leaves the load to the others", async () => {
+    const reason = new Error("not me");
+    const controller = new AbortController();
+    const [first, second] = [loadModel(path, { signal: controller.signal }), loadModel(path)];
+    controller.abort(reason);
+    await expect(first).rejects.toBe(reason);
+    const model = await second;
+    expect((await model.embed("a")).embeddings).toHaveLength(1);
+    await model.dispose();
+  });
+
   test("a load that fails fails everyone who waits for it, and the next may succeed", async () => {
     const late = join(folder, "late.gguf");
     await writeFile(late, "not a model");
