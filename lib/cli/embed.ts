@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import { SingleBar } from "cli-progress";
 import { type Command, InvalidArgumentError } from "commander";
 import { BUILTIN_MODEL, type EmbeddedText, type EmbeddingModel, type EmbedManyProgress, loadModel } from "../index.ts";
-import { formatOf, jsonLine, openVectorFile, type Row } from "./vector-file.ts";
+import { formatOf, jsonLines, openVectorFile, type Row } from "./vector-file.ts";
 
 interface Flags {
   model: string;
@@ -82,7 +82,7 @@ async function embedFew(model: EmbeddingModel, texts: string[], flags: Flags, lo
 
 /** Waits for a reader that is slower than the model, so that lines do not pile up in memory. */
 async function print(rows: readonly Row[]): Promise<void> {
-  if (!process.stdout.write(rows.map(jsonLine).join(""))) await once(process.stdout, "drain");
+  if (!process.stdout.write(await jsonLines(rows))) await once(process.stdout, "drain");
 }
 
 /** What a person wants to see of a few texts. */

@@ -1,5 +1,6 @@
 import { type FileHandle, open, truncate } from "node:fs/promises";
 import { InlayError } from "../errors.ts";
+import { formatFloats } from "../format.ts";
 
 export const FORMATS = ["npy", "jsonl", "f32", "arrow"] as const;
 export type VectorFormat = (typeof FORMATS)[number];
@@ -126,7 +127,7 @@ class JsonLines implements VectorFile {
   }
 
   async append(rows: readonly Row[]): Promise<void> {
-    await this.file.appendFile(rows.map(jsonLine).join(""));
+    await this.file.appendFile(await jsonLines(rows));
   }
 
   async close(): Promise<void> {
@@ -134,18 +135,14 @@ class JsonLines implements VectorFile {
   }
 }
 
-/** A row as one line of JSON, its numbers the shortest that read back as the same float32. */
-export function jsonLine({ index, tokens, truncated, embedding }: Row): string {
-  const numbers = Array.from(embedding, shortest).join(",");
-  return `{"index":${index},"tokens":${tokens}${truncated ? ',"truncated":true' : ""},"embedding":[${numbers}]}\n`;
-}
-
-function shortest(value: number): string {
-  for (let digits = 6; digits < 9; digits++) {
-    const text = Number(value.toPrecision(digits));
-    if (Math.fround(text) === value) return String(text);
-  }
-  return String(Number(value.toPrecision(9)));
+/** Each row as one line of JSON, its numbers the shortest that read back as the same float32. */
+export async function jsonLines(rows: readonly Row[]): Promise<string> {
+  const vectors = await Promise.all(rows.map(({ embedding }) => formatFloats(embedding)));
+  const lines = rows.map(({ index, tokens, truncated }, i) => {
+    const numbers = Buffer.from(vectors[i]!).toString("latin1");
+    return `{"index":${index},"tokens":${tokens}${truncated ? ',"truncated":true' : ""},"embedding":[${numbers}]}\n`;
+  });
+  return lines.join("");
 }
 
 async function checkLine(path: string, bytes: number, dimensions: number): Promise<void> {
@@ -163,7 +160,7 @@ async function checkLine(path: string, bytes: number, dimensions: number): Promi
   }
 }
 
-/** The dimensions of a line that {@link jsonLine} wrote. */
+/** The dimensions of a line that {@link jsonLines} wrote. */
 function widthOf(line: string): number | undefined {
   try {
     return (JSON.parse(line) as { embedding?: number[] }).embedding?.length;
