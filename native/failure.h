@@ -41,4 +41,7 @@ class Failure : public std::exception {
   int64_t limit = -1;   // input_too_long: the tokens that fit; queue_full: milliseconds to wait
 };
 
+// For where memory has run out: its message is short enough to need none.
+inline Failure out_of_memory() { return {FailureCode::out_of_memory, "out of memory"}; }
+
 }  // namespace inlay

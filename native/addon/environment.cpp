@@ -24,14 +24,13 @@ struct Environments {
   std::mutex mutex;
   std::vector<std::weak_ptr<Environment>> all;
 
-  std::vector<Holder> living() {
+  template <typename Visit>
+  void each(Visit visit) noexcept {
     std::lock_guard lock(mutex);
-    std::vector<Holder> found;
     all.erase(std::remove_if(all.begin(), all.end(), [](const auto& one) { return one.expired(); }), all.end());
     for (const auto& one : all) {
-      if (auto environment = one.lock()) found.push_back(std::move(environment));
+      if (const auto environment = one.lock()) visit(*environment);
     }
-    return found;
   }
 };
 Environments& environments() {
@@ -115,6 +114,11 @@ Napi::Promise Environment::watch(const std::shared_ptr<Job>& job, Napi::Value ro
   if (rows.IsTypedArray()) pending.rows = Napi::Reference<Napi::Value>::New(rows, 1);
   if (tokens.IsTypedArray()) pending.tokens = Napi::Reference<Napi::Value>::New(tokens, 1);
   pending_.emplace(job.get(), std::move(pending));
+  {
+    // Room for every pending job: where they settle there may be no memory left.
+    std::lock_guard lock(mutex_);
+    if (arrived_.capacity() < pending_.size()) arrived_.reserve(2 * pending_.size());
+  }
   if (pending_.size() == 1) napi_ref_threadsafe_function(env_, mailbox_);
   return promise;
 }
@@ -145,7 +149,8 @@ void Environment::empty_mailbox() {
     std::lock_guard lock(mutex_);
     if (closed_) return;
     if (arrived_.size() <= jobs_per_turn) {
-      jobs.swap(arrived_);
+      jobs.assign(std::make_move_iterator(arrived_.begin()), std::make_move_iterator(arrived_.end()));
+      arrived_.clear();
       announced_ = false;
     } else {
       const auto end = arrived_.begin() + jobs_per_turn;
@@ -216,9 +221,9 @@ void Environment::leader_done(napi_env env, napi_status, void* data) {
   if (!leader->ran) Scheduler::instance().leader_dropped();
   napi_delete_async_work(env, leader->work);
   if (runs_javascript(env)) return leader->environment->request_leaders();
-  for (const auto& other : environments().living()) {
-    if (other != leader->environment) other->offer_lead();
-  }
+  environments().each([&](Environment& other) {
+    if (&other != leader->environment.get()) other.offer_lead();
+  });
 }
 
 void Environment::request_leaders() noexcept {

@@ -17,17 +17,21 @@ Job::Job(std::shared_ptr<Model> model, JobOptions options, int64_t count, float*
   if (options_.kind == JobKind::tokenize) ids_.resize(static_cast<size_t>(count));
 }
 
-void Job::deliver(int64_t index, const float* vector) {
+void Job::deliver(int64_t index, const float* vector) noexcept {
   std::unique_lock lock(mutex_);
   if (is_settled()) return;
   const auto fault = write_vector(vector, options_.dimensions, options_.normalize, rows_ + index * options_.dimensions);
   if (fault == VectorFault::none) return finish_one();
   lock.unlock();
   const char* what = fault == VectorFault::zero ? "a vector of zeros" : "a vector that is not finite";
-  fail_text(index, Failure(FailureCode::model_invalid,
-                           std::string("The model gives ") + what + " for input " + std::to_string(index) +
-                               "; its weights are damaged or overflow at this precision.",
-                           index));
+  try {
+    fail_text(index, Failure(FailureCode::model_invalid,
+                             std::string("The model gives ") + what + " for input " + std::to_string(index) +
+                                 "; its weights are damaged or overflow at this precision.",
+                             index));
+  } catch (const std::bad_alloc&) {
+    fail_text(index, out_of_memory());
+  }
 }
 
 void Job::deliver_ids(int64_t index, std::vector<int32_t> ids) {
@@ -44,16 +48,21 @@ void Job::note_tokens(int64_t index, int32_t tokens, bool truncated) {
   if (truncated) truncated_.push_back(index);
 }
 
-void Job::fail_text(int64_t index, Failure failure) {
+void Job::fail_text(int64_t index, Failure failure) noexcept {
   failure.index = index;
   if (!options_.collect_failures || failure.code == FailureCode::aborted) return fail(std::move(failure));
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (is_settled()) return;
-  text_failures_.push_back(std::move(failure));
+  try {
+    text_failures_.push_back(std::move(failure));
+  } catch (const std::bad_alloc&) {
+    lock.unlock();
+    return fail(out_of_memory());
+  }
   finish_one();
 }
 
-void Job::fail(Failure failure) {
+void Job::fail(Failure failure) noexcept {
   std::lock_guard lock(mutex_);
   if (is_settled()) return;
   failure_ = std::move(failure);

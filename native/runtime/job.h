@@ -64,15 +64,15 @@ class Job : public std::enable_shared_from_this<Job> {
   const JobOptions& options() const { return options_; }
   int64_t count() const { return count_; }
 
-  // Results. Each returns at once when the job has settled.
+  // Results. Each returns at once when the job has settled. Where there is no memory to keep one, the job fails.
   // The pooled vector of text `index`: checked, cut, normalised, written.
-  void deliver(int64_t index, const float* vector);
+  void deliver(int64_t index, const float* vector) noexcept;
   void deliver_ids(int64_t index, std::vector<int32_t> ids);
   // Says how many tokens text `index` has, and whether it was cut.
   void note_tokens(int64_t index, int32_t tokens, bool truncated);
   // Text `index` failed: settles the job, or is kept for the end where failures are collected.
-  void fail_text(int64_t index, Failure failure);
-  void fail(Failure failure);
+  void fail_text(int64_t index, Failure failure) noexcept;
+  void fail(Failure failure) noexcept;
 
   bool is_settled() const { return settled_.load(std::memory_order_acquire); }
   // After settling: the outcome, for the one thread that listens.

@@ -51,12 +51,17 @@ void Model::give_back(std::unique_ptr<Workspace> workspace, int32_t tokens) {
   const int32_t usual = workspace_size(*engine_, 0);
   const bool oversized = tokens > usual;
   const bool have_large = oversized && std::any_of(idle.begin(), idle.end(), [&](const Idle& i) { return i.tokens >= tokens; });
-  if (have_large || idle.size() >= most_idle) {
-    bytes -= workspace->bytes();
-    dropped = std::move(workspace);
-    return;
+  if (!have_large && idle.size() < most_idle) {
+    try {
+      idle.reserve(idle.size() + 1);
+      idle.push_back({std::move(workspace), tokens});
+      return;
+    } catch (const std::bad_alloc&) {
+      // Not kept, then.
+    }
   }
-  idle.push_back({std::move(workspace), tokens});
+  bytes -= workspace->bytes();
+  dropped = std::move(workspace);
 }
 
 void Model::trim() {

@@ -38,6 +38,23 @@ uint64_t hash_ids(const std::vector<int32_t>& ids) {
   return hash;
 }
 
+// What an engine's exception means to the caller.
+Failure failure_of(const std::exception_ptr& error, const char* doing) noexcept {
+  try {
+    try {
+      std::rethrow_exception(error);
+    } catch (const Failure& known) {
+      return known;
+    } catch (const std::bad_alloc&) {
+      return {FailureCode::out_of_memory, std::string("There is no memory left to ") + doing + "."};
+    } catch (const std::exception& other) {
+      return {FailureCode::internal, std::string("It failed to ") + doing + ": " + other.what()};
+    }
+  } catch (...) {
+    return out_of_memory();
+  }
+}
+
 }  // namespace
 
 Scheduler& Scheduler::instance() {
@@ -95,15 +112,21 @@ void Scheduler::append(const std::shared_ptr<Job>& job, std::shared_ptr<Job::Chu
   refuse_if_closed();
   Lock lock(mutex_);
   if (job->is_settled()) return;
-  list_job(job);
+  job->chunks.push_back(chunk);
+  try {
+    list_job(job);
+  } catch (...) {
+    job->chunks.pop_back();
+    throw;
+  }
   auto& queue = queue_of(job);
+  if (job->appended == 0) stats_.total_jobs++;
   job->appended += static_cast<int64_t>(chunk->ends.size());
   job->waiting_bytes += chunk->bytes.size();
   queue.waiting_bytes += chunk->bytes.size();
   stats_.bytes += chunk->bytes.size();
   stats_.texts += static_cast<int64_t>(chunk->ends.size());
   release_reserve(*job, chunk->bytes.size());
-  job->chunks.push_back(std::move(chunk));
   summon(lock, &host);
 }
 
@@ -113,7 +136,7 @@ void Scheduler::append_ids(const std::shared_ptr<Job>& job, int64_t first, std::
   Lock lock(mutex_);
   if (job->is_settled()) return;
   list_job(job);
-  stats_.texts += static_cast<int64_t>(ids.size());
+  if (job->appended == 0) stats_.total_jobs++;
   job->appended += static_cast<int64_t>(ids.size());
   release_reserve(*job, 0);
   for (auto& one : ids) {
@@ -121,6 +144,7 @@ void Scheduler::append_ids(const std::shared_ptr<Job>& job, int64_t first, std::
     sequence->ids = std::move(one);
     sequence->targets.push_back({job, first++});
     enqueue(job, std::move(sequence));
+    stats_.texts++;
   }
   unlist_if_done(queue_of(job), job);
   summon(lock, &host);
@@ -155,22 +179,25 @@ Scheduler::ModelQueue& Scheduler::queue_of(const std::shared_ptr<Job>& job) {
   for (auto& queue : lane) {
     if (queue->model == job->model()) return *queue;
   }
-  lane.push_back(std::make_unique<ModelQueue>());
-  lane.back()->model = job->model();
+  auto queue = std::make_unique<ModelQueue>();
+  queue->model = job->model();
+  lane.push_back(std::move(queue));
   return *lane.back();
 }
 
 void Scheduler::list_job(const std::shared_ptr<Job>& job) {
   if (job->queued) return;
+  std::list<std::shared_ptr<Job>> node{job};
+  auto& queue = queue_of(job);
+  queue.jobs.splice(queue.jobs.end(), node);
   job->queued = true;
   stats_.jobs++;
-  if (job->appended == 0) stats_.total_jobs++;
-  queue_of(job).jobs.push_back(job);
 }
 
 void Scheduler::unlist_if_done(ModelQueue& queue, const std::shared_ptr<Job>& job) {
   if (!job->queued || !job->chunks.empty() || !job->ready.empty()) return;
-  queue.jobs.remove(job);
+  // From the end, where a job stands that has just been served: with thousands waiting the way from the front is long.
+  queue.jobs.erase(std::next(std::find(queue.jobs.rbegin(), queue.jobs.rend(), job)).base());
   job->queued = false;
   stats_.jobs--;
   if (!queue.jobs.empty()) return;
@@ -178,7 +205,7 @@ void Scheduler::unlist_if_done(ModelQueue& queue, const std::shared_ptr<Job>& jo
   lane.remove_if([&](const auto& one) { return one.get() == &queue; });
 }
 
-void Scheduler::remove_from_queue(const std::shared_ptr<Job>& job) {
+void Scheduler::remove_from_queue(const std::shared_ptr<Job>& job) noexcept {
   if (!job->queued) return;
   auto& queue = queue_of(job);
   queue.waiting_bytes -= job->waiting_bytes;
@@ -189,26 +216,32 @@ void Scheduler::remove_from_queue(const std::shared_ptr<Job>& job) {
   }
   job->chunks.clear();
   job->next_in_chunk = 0;
-  auto ready = std::move(job->ready);
-  job->ready.clear();
-  for (auto& sequence : ready) {
+  while (!job->ready.empty()) {
+    const auto sequence = std::move(job->ready.front());
+    job->ready.pop_front();
     const auto size = static_cast<int64_t>(sequence->ids.size());
     job->ready_tokens -= size;
     const size_t before = sequence->targets.size();
     auto& targets = sequence->targets;
     targets.erase(std::remove_if(targets.begin(), targets.end(), [](const auto& t) { return t.job->is_settled(); }), targets.end());
     stats_.texts -= static_cast<int64_t>(before - targets.size());
-    if (targets.empty()) {
-      forget(queue, sequence);
-      queue.ready_tokens -= size;
-      stats_.tokens -= size;
-    } else {
+    if (!targets.empty()) {
       // Another job waits for the same text: it inherits the sequence.
       const auto heir = targets.front().job;
-      heir->ready.push_front(sequence);
-      heir->ready_tokens += size;
-      list_job(heir);
+      try {
+        list_job(heir);
+        heir->ready.push_front(sequence);
+        heir->ready_tokens += size;
+        continue;
+      } catch (const std::bad_alloc&) {
+        for (const auto& target : targets) target.job->fail(out_of_memory());
+        stats_.texts -= static_cast<int64_t>(targets.size());
+        unlist_if_done(queue, heir);
+      }
     }
+    forget(queue, sequence);
+    queue.ready_tokens -= size;
+    stats_.tokens -= size;
   }
   unlist_if_done(queue, job);
 }
@@ -225,6 +258,7 @@ void Scheduler::forget(ModelQueue& queue, const std::shared_ptr<Sequence>& seque
 
 // With one text's ids ready: joins an identical one that waits, or becomes a sequence of its own.
 void Scheduler::enqueue(const std::shared_ptr<Job>& job, std::shared_ptr<Sequence> sequence) {
+  list_job(job);
   auto& queue = queue_of(job);
   sequence->hash = hash_ids(sequence->ids);
   const auto range = queue.by_hash.equal_range(sequence->hash);
@@ -237,12 +271,16 @@ void Scheduler::enqueue(const std::shared_ptr<Job>& job, std::shared_ptr<Sequenc
     }
   }
   const auto size = static_cast<int64_t>(sequence->ids.size());
-  queue.by_hash.emplace(sequence->hash, sequence);
+  job->ready.push_back(sequence);
+  try {
+    queue.by_hash.emplace(sequence->hash, sequence);
+  } catch (...) {
+    job->ready.pop_back();
+    throw;
+  }
   queue.ready_tokens += size;
   job->ready_tokens += size;
   stats_.tokens += size;
-  list_job(job);
-  job->ready.push_back(std::move(sequence));
 }
 
 bool Scheduler::take(Unit& unit) {
@@ -283,6 +321,7 @@ bool Scheduler::take_tokenize(ModelQueue& queue, Unit& unit) {
     do to++;
     while (to < chunk->ends.size() && chunk->ends[to - 1] - start_of(from) < tokenize_unit_bytes);
     const uint64_t bytes = chunk->ends[to - 1] - start_of(from);
+    unit.tokenize.reset(new TokenizeUnit{job, chunk, from, to});
     job->waiting_bytes -= bytes;
     queue.waiting_bytes -= bytes;
     stats_.bytes -= bytes;
@@ -293,7 +332,6 @@ bool Scheduler::take_tokenize(ModelQueue& queue, Unit& unit) {
     }
     job->running++;
     queue.jobs.splice(queue.jobs.end(), queue.jobs, it);
-    unit.tokenize.reset(new TokenizeUnit{job, chunk, from, to});
     unlist_if_done(queue, job);
     return true;
   }
@@ -316,18 +354,24 @@ bool Scheduler::take_batch(ModelQueue& queue, Unit& unit) {
 
   auto batch = std::make_unique<MicroBatch>();
   batch->model = queue.model;
-  std::vector<std::shared_ptr<Job>> order(head, queue.jobs.end());
-  for (const auto& job : order) {
-    if (batch->tokens >= budget) break;
+  // All memory first: from here on nothing can fail. No sequence is shorter than a token.
+  batch->sequences.reserve(static_cast<size_t>(budget) + 1);
+  batch->jobs.reserve(static_cast<size_t>(budget) + 1);
+  running_.reserve(running_.size() + 1);
+  auto it = head;
+  for (auto left = std::distance(head, queue.jobs.end()); left > 0 && batch->tokens < budget; left--) {
+    const auto here = it++;
+    const auto& job = *here;
     if (!may_run(*job)) continue;
+    const size_t before = batch->sequences.size();
     take_sequences(queue, *job, budget, *batch);
+    if (batch->sequences.size() == before) break;  // its text does not fit any more: it is first in the next batch
     batch->jobs.push_back(job);
     job->running++;
     job->started = true;
-    queue.jobs.remove(job);
-    queue.jobs.push_back(job);
+    queue.jobs.splice(queue.jobs.end(), queue.jobs, here);
   }
-  for (const auto& job : std::vector(batch->jobs)) unlist_if_done(queue, job);
+  for (const auto& job : batch->jobs) unlist_if_done(queue, job);
   unit.batch = std::move(batch);
   return true;
 }
@@ -397,15 +441,9 @@ void Scheduler::run_tokenize(Lock& lock, TokenizeUnit& unit) {
         job.note_tokens(index, static_cast<int32_t>(ids.size()), false);
         job.deliver_ids(index, std::move(ids));
       }
-    } catch (Failure& failure) {
+    } catch (...) {
       failed++;
-      job.fail_text(index, std::move(failure));
-    } catch (const std::bad_alloc&) {
-      failed++;
-      job.fail_text(index, Failure(FailureCode::out_of_memory, "There is no memory left to tokenise a text."));
-    } catch (const std::exception& error) {
-      failed++;
-      job.fail_text(index, Failure(FailureCode::internal, std::string("The tokenizer failed: ") + error.what()));
+      job.fail_text(index, failure_of(std::current_exception(), "tokenise a text"));
     }
   }
   lock.lock();
@@ -413,13 +451,18 @@ void Scheduler::run_tokenize(Lock& lock, TokenizeUnit& unit) {
   job.running--;
   stats_.failed += failed;
   stats_.total_texts += static_cast<int64_t>(unit.to - unit.from);
-  stats_.texts -= static_cast<int64_t>(unit.to - unit.from - sequences.size());
-  if (job.is_settled()) {
-    stats_.texts -= static_cast<int64_t>(sequences.size());
-    remove_from_queue(unit.job);
-  } else {
-    for (auto& sequence : sequences) enqueue(unit.job, std::move(sequence));
+  stats_.texts -= static_cast<int64_t>(unit.to - unit.from);
+  try {
+    for (auto& sequence : sequences) {
+      if (job.is_settled()) break;
+      enqueue(unit.job, std::move(sequence));
+      stats_.texts++;
+    }
+  } catch (const std::bad_alloc&) {
+    job.fail(out_of_memory());
   }
+  if (job.is_settled()) remove_from_queue(unit.job);
+  else if (job.queued) unlist_if_done(queue_of(unit.job), unit.job);
   changed_.notify_all();
 }
 
@@ -428,7 +471,12 @@ void Scheduler::run_batch(Lock& lock, MicroBatch& batch) {
   stats_.micro_batches++;
   const bool splits = batch.sequences.size() == 1 && threads_ > 1 && !open_team_ &&
                       batch.tokens >= batch.model->engine().split_tokens();
-  const auto team = splits ? std::make_shared<SharedTeam>(threads_) : nullptr;
+  std::shared_ptr<SharedTeam> team;
+  try {
+    if (splits) team = std::make_shared<SharedTeam>(threads_);
+  } catch (const std::bad_alloc&) {
+    // The pass goes unsplit.
+  }
   if (team) {
     open_team_ = team;
     changed_.notify_all();
@@ -474,19 +522,23 @@ void Scheduler::run_batch(Lock& lock, MicroBatch& batch) {
 }
 
 void Scheduler::fail_batch(MicroBatch& batch, const std::exception_ptr& error) {
-  Failure failure(FailureCode::internal, "A pass failed.");
-  try {
-    std::rethrow_exception(error);
-  } catch (const Failure& known) {
-    failure = known;
-  } catch (const std::bad_alloc&) {
-    failure = Failure(FailureCode::out_of_memory, "There is no memory left to run a pass.");
-  } catch (const std::exception& other) {
-    failure = Failure(FailureCode::internal, std::string("A pass failed: ") + other.what());
-  }
-  if (failure.code == FailureCode::aborted && stopping_) failure = Failure(FailureCode::disposed, "The process is exiting.");
   for (const auto& sequence : batch.sequences) {
-    for (const auto& target : sequence->targets) target.job->fail_text(target.index, failure);
+    for (const auto& target : sequence->targets) {
+      Failure failure = failure_of(error, "run a pass");
+      if (failure.code == FailureCode::aborted && stopping_) failure = Failure(FailureCode::disposed, "process exits");
+      target.job->fail_text(target.index, std::move(failure));
+    }
+  }
+}
+
+// Without memory for so much as a unit of work, the job that is next goes, and with it what it holds.
+void Scheduler::fail_oldest() {
+  for (const auto& lane : lanes_) {
+    if (lane.empty()) continue;
+    const auto job = lane.front()->jobs.front();
+    job->fail(out_of_memory());
+    stats_.failed++;
+    return remove_from_queue(job);
   }
 }
 
@@ -501,7 +553,14 @@ void Scheduler::note_rate(int64_t tokens, double seconds) {
 void Scheduler::work(Lock& lock, Clock::time_point until, bool is_leader) {
   while (!stopping_) {
     Unit unit;
-    if (take(unit)) {
+    bool taken = false;
+    try {
+      taken = take(unit);
+    } catch (const std::bad_alloc&) {
+      fail_oldest();
+      continue;
+    }
+    if (taken) {
       run(lock, unit);
       if (is_leader && Clock::now() >= until) return;
       continue;
@@ -553,6 +612,7 @@ int32_t Scheduler::wanted_workers() const {
     for (const auto& queue : lane) {
       int64_t passes = 0;
       for (const auto& job : queue->jobs) {
+        if (units >= threads_) return threads_;
         if (!job->chunks.empty()) units += 1 + static_cast<int64_t>(job->waiting_bytes / tokenize_unit_bytes);
         if (job->ready.empty()) continue;
         const int32_t cap = job->options().threads;
@@ -585,7 +645,7 @@ void Scheduler::summon(Lock& lock, LeaderHost* host) {
     helpers_++;
     try {
       std::thread(&Scheduler::run_helper, this).detach();
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       helpers_--;  // no thread to be had: the leaders do the work alone
       break;
     }

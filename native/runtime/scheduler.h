@@ -111,11 +111,12 @@ class Scheduler {
   void run_tokenize(Lock& lock, TokenizeUnit& unit);
   void run_batch(Lock& lock, MicroBatch& batch);
   void fail_batch(MicroBatch& batch, const std::exception_ptr& error);
+  void fail_oldest();
   void enqueue(const std::shared_ptr<Job>& job, std::shared_ptr<Sequence> sequence);
   ModelQueue& queue_of(const std::shared_ptr<Job>& job);
   void list_job(const std::shared_ptr<Job>& job);
   void unlist_if_done(ModelQueue& queue, const std::shared_ptr<Job>& job);
-  void remove_from_queue(const std::shared_ptr<Job>& job);
+  void remove_from_queue(const std::shared_ptr<Job>& job) noexcept;
   void release_reserve(Job& job, uint64_t bytes);
   void forget(ModelQueue& queue, const std::shared_ptr<Sequence>& sequence);
   void work(Lock& lock, Clock::time_point until, bool is_leader);

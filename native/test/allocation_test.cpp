@@ -7,11 +7,13 @@
 
 #include "engine/fused/fused.h"
 #include "failure.h"
+#include "fake_engine.h"
 #include "fused_models.h"
 #include "gguf/heal.h"
 #include "gguf/reader.h"
 #include "gguf/validate.h"
 #include "gguf_models.h"
+#include "runtime/scheduler.h"
 #include "runtime/team.h"
 #include "tokenizer/tokenizer.h"
 
@@ -170,5 +172,73 @@ TEST_CASE("the fused engine loads and runs, whichever allocation fails") {
             const auto workspace = engine->create_workspace(view.count);
             engine->forward(*workspace, &view, 1, team, cancelled);
           }) > 50);
+  }
+}
+
+namespace {
+
+// One thread is everybody: it asks, leads, and hears the outcome.
+class Lone final : public LeaderHost, public JobListener {
+ public:
+  void request_leader() noexcept override { asked++; }
+  void settled(std::shared_ptr<Job>) noexcept override { times++; }
+  int32_t asked = 0;
+  int32_t times = 0;
+};
+
+struct Outcome {
+  int32_t settled = 0;
+  bool right = false;
+};
+
+Outcome embed_through(Scheduler& scheduler, const std::shared_ptr<Model>& model, Lane lane) {
+  using Engine = inlay::test::FakeEngine;
+  const std::string bytes = "one textanother textone text";
+  const std::vector<uint64_t> ends{8, 20, 28};
+  std::vector<float> rows(ends.size() * Engine::dimensions);
+  std::vector<int32_t> tokens(ends.size());
+  const auto host = std::make_shared<Lone>();
+  JobOptions options;
+  options.lane = lane;
+  options.dimensions = Engine::dimensions;
+  options.limit = 12;
+  const auto job = std::make_shared<Job>(model, options, int64_t(ends.size()), rows.data(), tokens.data(), host);
+  try {
+    auto chunk = std::make_shared<Job::Chunk>();
+    chunk->bytes = bytes;
+    chunk->ends = ends;
+    scheduler.admit(job, bytes.size());
+    scheduler.append(job, std::move(chunk), *host);
+  } catch (const std::exception&) {
+    scheduler.cancel(job, out_of_memory());  // as JavaScript does when handing texts over fails
+  }
+  while (!job->is_settled()) {
+    scheduler.leader_queued();
+    scheduler.lead();
+  }
+  if (!job->failure()) {
+    failing = 0;
+    const auto expected = Engine::expected("another text", options.limit);
+    return {host->times, std::equal(expected.begin(), expected.end(), rows.begin() + Engine::dimensions)};
+  }
+  return {host->times, job->failure()->code == FailureCode::out_of_memory};
+}
+
+}  // namespace
+
+TEST_CASE("a job goes through the scheduler and settles once, whichever allocation fails") {
+  Scheduler scheduler;  // no helper threads: nobody outlives it
+  scheduler.configure(1, 1, {});
+  for (const auto lane : {Lane::interactive, Lane::bulk}) {
+    CHECK(fail_each_allocation([&] {
+            auto engine = std::make_unique<inlay::test::FakeEngine>();
+            const auto model = std::make_shared<Model>(std::move(engine), "", std::vector<std::string>());
+            const auto outcome = embed_through(scheduler, model, lane);
+            failing = 0;
+            CHECK(outcome.settled == 1);
+            CHECK(outcome.right);
+            const auto stats = scheduler.stats();
+            CHECK(stats.jobs + stats.texts + stats.tokens + static_cast<int64_t>(stats.bytes) == 0);
+          }) > 20);
   }
 }
