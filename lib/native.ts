@@ -121,6 +121,7 @@ export interface Native {
     isaBf16: string;
     isas: string[];
   };
+  ceiling(): { gflops: number; threads: number; precision: string };
   devices(): { name: string; description: string; memoryFree: number; memoryTotal: number }[];
   configure(threads: number, maxBytes: number, maxTokens: number): void;
   stats(): NativeStats;

@@ -39,7 +39,16 @@ async function run({ json }: { json?: boolean }): Promise<void> {
 function machineFacts(): Record<string, unknown> {
   try {
     const { threads, threadsWhy, memoryBudget, memoryWhy } = processLimits();
-    return { machine: native().machine(), devices: native().devices(), threads, threadsWhy, memoryBudget, memoryWhy };
+    const machine = native().machine();
+    return {
+      machine,
+      ceiling: native().ceiling(),
+      devices: native().devices(),
+      threads,
+      threadsWhy,
+      memoryBudget,
+      memoryWhy,
+    };
   } catch {
     return {};
   }

@@ -1,6 +1,7 @@
 #include "addon/bindings.h"
 #include "addon/environment.h"
 #include "engine/ggml/ggml_engine.h"
+#include "kernels/ceiling.h"
 #include "kernels/kernels.h"
 #include "runtime/loader.h"
 #include "runtime/machine.h"
@@ -45,6 +46,20 @@ Napi::Value list_devices(const Napi::CallbackInfo& info) {
     list[list.Length()] = object;
   }
   return list;
+}
+
+// ceiling() → { gflops, threads, precision }: what the kernels in use could reach at most on `threads` cores, from a
+// register-only loop of some 20 ms on this thread. For `inlay doctor` and the benchmark.
+Napi::Value measure_ceiling(const Napi::CallbackInfo& info) {
+  const char* reason = nullptr;
+  const auto* bf16 = kernels::select(true, &reason);
+  const auto* table = bf16 ? bf16 : kernels::select(false, &reason);
+  const int32_t threads = Scheduler::instance().threads();
+  auto object = Napi::Object::New(info.Env());
+  object["gflops"] = table ? kernels::fma_ceiling_gflops(table->isa) * threads : 0;
+  object["threads"] = threads;
+  object["precision"] = bf16 ? "bf16" : "f32";
+  return object;
 }
 
 // configure(threads, maxBytes, maxTokens): 0 leaves a default. Process-wide; the last caller wins.
@@ -92,6 +107,7 @@ void shutdown(const Napi::CallbackInfo&) { Scheduler::instance().shutdown(); }
 
 void bind_system(Napi::Env env, Napi::Object exports) {
   exports["machine"] = Napi::Function::New(env, describe_machine, "machine");
+  exports["ceiling"] = Napi::Function::New(env, measure_ceiling, "ceiling");
   exports["devices"] = Napi::Function::New(env, list_devices, "devices");
   exports["configure"] = Napi::Function::New(env, configure, "configure");
   exports["stats"] = Napi::Function::New(env, stats, "stats");
