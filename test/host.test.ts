@@ -70,9 +70,10 @@ describe("a host that", () => {
       const child = spawn(process.execPath, [FIXTURE, "wait"], { stdio: ["ignore", "pipe", "pipe"] });
       let stderr = "";
       child.stderr.on("data", (text) => (stderr += text));
-      await new Promise((resolve) => child.stdout.once("data", resolve));
+      const closed = new Promise((resolve) => child.once("close", (code, by) => resolve(by ?? code)));
+      await Promise.race([new Promise((resolve) => child.stdout.once("data", resolve)), closed]);
       child.kill(signal);
-      const ended = await new Promise((resolve) => child.once("close", (_, by) => resolve(by)));
+      const ended = await closed;
       expect({ ended, stderr }).toEqual({ ended: signal, stderr: "" });
     },
   );
