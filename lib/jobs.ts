@@ -1,6 +1,6 @@
 import { InlayError } from "./errors.ts";
 import { CANCEL, FLAG, guarded, type NativeHandle, type NativeResult, native, toInlayError } from "./native.ts";
-import { Turns } from "./turns.ts";
+import { Turns, takeTurn } from "./turns.ts";
 import { notAText } from "./validate.ts";
 
 /** UTF-16 units that are handed to the addon at once: some 100 microseconds of conversion. */
@@ -17,6 +17,17 @@ export interface JobRequest {
   limit: number;
   threads: number;
   signal?: AbortSignal;
+  /** Tells the model's owner that a call begins. */
+  begin(): Call;
+}
+
+/** One call's claim on its model. @internal */
+export interface Call {
+  /** Throws where the model is being unloaded. */
+  proceed(): void;
+  /** The call has become this job. */
+  watch(job: NativeHandle): void;
+  end(): void;
 }
 
 /** @internal */
@@ -26,35 +37,39 @@ export interface JobOutcome extends NativeResult {
 }
 
 /** Hands texts to the native queue without holding the event loop, and waits for the job to settle. @internal */
-export async function runJob(
-  texts: readonly string[],
-  request: JobRequest,
-  watch?: (job: NativeHandle) => () => void,
-): Promise<JobOutcome> {
-  const turns = new Turns();
-  const units = await countUnits(texts, turns);
-  request.signal?.throwIfAborted();
-  return settle(texts.length, units, request, watch, (job) => handOver(job, texts, turns, request.signal));
+export async function runJob(texts: readonly string[], request: JobRequest): Promise<JobOutcome> {
+  const call = request.begin();
+  try {
+    const turns = new Turns();
+    const units = await countUnits(texts, turns);
+    return await settle(texts.length, units, request, call, (job) => handOver(job, texts, turns, request.signal));
+  } finally {
+    call.end();
+  }
 }
 
 /** The same for token ids. @internal */
-export async function runTokenJob(
-  ids: Int32Array[],
-  request: JobRequest,
-  watch?: (job: NativeHandle) => () => void,
-): Promise<JobOutcome> {
-  request.signal?.throwIfAborted();
-  return settle(ids.length, 0, request, watch, async (job) => native().appendTokens(job, ids));
+export async function runTokenJob(ids: Int32Array[], request: JobRequest): Promise<JobOutcome> {
+  const call = request.begin();
+  try {
+    return await settle(ids.length, 0, request, call, async (job) => native().appendTokens(job, ids));
+  } finally {
+    call.end();
+  }
 }
 
 async function settle(
   count: number,
   units: number,
   request: JobRequest,
-  watch: ((job: NativeHandle) => () => void) | undefined,
+  call: Call,
   append: (job: NativeHandle) => Promise<void>,
 ): Promise<JobOutcome> {
   const { model, flags, dimensions, limit, threads, signal } = request;
+  signal?.throwIfAborted();
+  await takeTurn();
+  signal?.throwIfAborted();
+  call.proceed();
   const embeds = (flags & FLAG.tokenize) === 0;
   const rows = allocate(embeds ? count * dimensions : 0);
   const tokens = new Int32Array(count);
@@ -62,7 +77,7 @@ async function settle(
   const { job, promise } = guarded(() =>
     native().createJob(model, flags, count, units, dimensions, limit, threads, embeds ? rows : null, tokens),
   );
-  const unwatch = watch?.(job);
+  call.watch(job);
   const abort = () => native().cancelJob(job, CANCEL.aborted, "aborted");
   signal?.addEventListener("abort", abort, { once: true });
   try {
@@ -76,7 +91,6 @@ async function settle(
     throw withCallersStack(toInlayError(error), stack);
   } finally {
     signal?.removeEventListener("abort", abort);
-    unwatch?.();
   }
 }
 

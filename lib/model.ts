@@ -77,7 +77,7 @@ export class ModelHandle implements EmbeddingModel {
     const ids = Array.from(input, checkIds);
     const request = this.#request(options);
     if (ids.length === 0) return this.#nothing();
-    const outcome = await this.#observe(ids.length, () => runTokenJob(ids, request, (job) => this.#entry.watch(job)));
+    const outcome = await this.#observe(ids.length, () => runTokenJob(ids, request));
     return this.#result(outcome.rows, outcome.tokens, outcome.truncated, request.dimensions);
   }
 
@@ -130,7 +130,7 @@ export class ModelHandle implements EmbeddingModel {
     if (collect) request.flags |= FLAG.collect;
     if (texts.length === 0) return { ...this.#nothing(), failures: new Map() };
     const prompted = options.task === undefined ? texts : texts.map((text) => this.prompted(text, options));
-    const outcome = await this.#observe(texts.length, () => runJob(prompted, request, (job) => this.#entry.watch(job)));
+    const outcome = await this.#observe(texts.length, () => runJob(prompted, request));
     const result = await this.#result(outcome.rows, outcome.tokens, outcome.truncated, request.dimensions);
     const failures = new Map(outcome.failures?.map((failure) => [failure.index!, fromNative(failure)]));
     return { ...result, failures };
@@ -163,6 +163,7 @@ export class ModelHandle implements EmbeddingModel {
       limit: this.#limit,
       threads: this.#threads,
       signal: options.signal,
+      begin: () => this.#entry.begin(),
     };
   }
 
@@ -172,8 +173,15 @@ export class ModelHandle implements EmbeddingModel {
     let flags: number = FLAG.tokenize;
     if (options.addSpecial ?? true) flags |= FLAG.addSpecial;
     if (options.parseSpecial) flags |= FLAG.parseSpecial;
-    const request = { model: this.#entry.native, flags, dimensions: 0, limit: 0, threads: this.#threads };
-    return (await runJob(texts, request, (job) => this.#entry.watch(job))).ids;
+    const request = {
+      model: this.#entry.native,
+      flags,
+      dimensions: 0,
+      limit: 0,
+      threads: this.#threads,
+      begin: () => this.#entry.begin(),
+    };
+    return (await runJob(texts, request)).ids;
   }
 
   async #result(rows: Float32Array, tokens: Int32Array, truncated: number[], dimensions: number): Promise<EmbedResult> {

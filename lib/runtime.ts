@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { InlayError } from "./errors.ts";
 import { publish } from "./events.ts";
+import type { Call } from "./jobs.ts";
 import { allowThreads, processLimits } from "./machine.ts";
 import { type ResolvedModel, resolveModel } from "./models/index.ts";
 import {
@@ -28,11 +29,12 @@ type Variant = Required<Pick<LoadOptions, "engine" | "precision" | "device" | "t
 /** One loaded model of this thread, shared by its handles and its requests. @internal */
 export class Entry {
   readonly names: Set<string>;
-  /** Jobs that have not settled. */
-  readonly jobs = new Set<NativeHandle>();
   handles = 0;
   lastUsed = performance.now();
-  closed = false;
+  readonly #jobs = new Set<NativeHandle>();
+  #calls = 0;
+  #closing: Promise<void> | undefined;
+  #refusing = false;
   #keepAlive: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #expiresAt: number | null | undefined;
@@ -81,27 +83,54 @@ export class Entry {
     return this.#expiresAt;
   }
 
-  watch(job: NativeHandle): () => void {
-    this.jobs.add(job);
-    return () => {
-      this.jobs.delete(job);
-      if (this.jobs.size === 0) this.#idle?.();
+  /** Counts a call from its first moment on: the memory stays until every call has ended. */
+  begin(): Call {
+    this.#calls++;
+    let own: NativeHandle | undefined;
+    return {
+      proceed: () => {
+        if (this.#refusing) throw disposed(this.names);
+      },
+      watch: (job) => {
+        own = job;
+        this.#jobs.add(job);
+      },
+      end: () => {
+        if (own) this.#jobs.delete(own);
+        if (--this.#calls === 0) this.#idle?.();
+      },
     };
   }
 
-  /** Finishes what runs, refuses the rest, frees the memory. */
-  async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
+  /** Frees the memory once every call has ended. With `refuse`, calls whose passes have not begun get `ERR_DISPOSED`. */
+  close({ refuse = false } = {}): Promise<void> {
+    if (refuse) this.#refuse();
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  #refuse(): void {
+    this.#refusing = true;
+    const addon = native();
+    for (const job of this.#jobs) {
+      if (!addon.hasStarted(job)) addon.cancelJob(job, CANCEL.disposed, disposed(this.names).message);
+    }
+  }
+
+  async #close(): Promise<void> {
     clearTimeout(this.#timer);
     entries.delete(this.key);
     for (const name of aliases.keys()) if (aliases.get(name) === this) aliases.delete(name);
-    const addon = native();
-    for (const job of this.jobs) {
-      if (!addon.hasStarted(job)) addon.cancelJob(job, CANCEL.disposed, disposed(this.names).message);
+    if (this.#calls > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
     }
-    if (this.jobs.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
-    await addon.releaseModel(this.native);
+    await native().releaseModel(this.native);
     counters.unloads++;
     publish("unload", () => ({ model: [...this.names][0], path: this.path }));
   }
@@ -348,7 +377,7 @@ export function models(): LoadedModel[] {
  */
 export async function unload(name: string): Promise<boolean> {
   const found = [...entries.values()].filter((entry) => entry.names.has(name));
-  await Promise.all(found.map((entry) => entry.close()));
+  await Promise.all(found.map((entry) => entry.close({ refuse: true })));
   return found.length > 0;
 }
 

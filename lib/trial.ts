@@ -16,6 +16,7 @@ async function trial(options: NativeLoadOptions): Promise<TrialReport> {
       dimensions: info.dimensions,
       limit: info.contextLength,
       threads: 1,
+      begin: () => ({ proceed() {}, watch() {}, end() {} }),
     });
     return {};
   } catch (error) {

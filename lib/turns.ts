@@ -23,3 +23,18 @@ export class Turns {
     this.#began = performance.now();
   }
 }
+
+let turnBegan: number | undefined;
+
+/**
+ * Waits for a later turn of the event loop where the calls of this one have taken their slice already, so that a
+ * burst of calls does not hold it. The first call of a turn goes at once. @internal
+ */
+export async function takeTurn(): Promise<void> {
+  while (turnBegan !== undefined && performance.now() - turnBegan > SLICE) await setImmediate();
+  if (turnBegan !== undefined) return;
+  turnBegan = performance.now();
+  void setImmediate().then(() => {
+    turnBegan = undefined;
+  });
+}

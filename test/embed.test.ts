@@ -217,6 +217,14 @@ describe("errors", () => {
     expect((await model.embed("a")).embeddings).toHaveLength(1);
   });
 
+  test("a call that was made before dispose() gets its result", async () => {
+    const handle = await loadModel(BUILTIN_MODEL, { tokenizer: "llama" });
+    const call = handle.embed(["a", "b"]);
+    const disposing = handle.dispose();
+    expect((await call).embeddings).toHaveLength(2);
+    await disposing;
+  });
+
   test("after unload() a handle answers ERR_DISPOSED", async () => {
     const handle = await loadModel(BUILTIN_MODEL, { engine: "ggml" });
     const own = handle.info;

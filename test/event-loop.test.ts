@@ -49,3 +49,17 @@ test("handing over a hundred thousand texts, the event loop turns many times bef
   await model.dispose();
   expect(turns).toBe(20);
 });
+
+test("a burst of two thousand calls leaves turns to timers before it is done", async () => {
+  const model = await loadModel(BUILTIN_MODEL);
+  await model.embed("warm");
+  let settled = false;
+  const calls = Promise.all(manyTexts(2_000).map((text) => model.embed(text))).then(() => {
+    settled = true;
+  });
+  let ticks = 0;
+  for (; ticks < 3 && !settled; ticks++) await new Promise((resolve) => setTimeout(resolve, 1));
+  await calls;
+  await model.dispose();
+  expect(ticks).toBe(3);
+});
