@@ -99,6 +99,11 @@ class Scheduler {
     std::unique_ptr<TokenizeUnit> tokenize;
     std::unique_ptr<MicroBatch> batch;
   };
+  // Text that one tokenising unit takes: some 100 microseconds of work.
+  static constexpr uint64_t tokenize_unit_bytes = 4096;
+  // Below this a micro-batch is not divided between threads: a pass has a fixed cost.
+  static constexpr int64_t least_batch_tokens = 64;
+
   using Lock = std::unique_lock<std::mutex>;
   using Clock = std::chrono::steady_clock;
 
