@@ -115,7 +115,13 @@ int32_t Scheduler::wanted_workers() const {
       int64_t passes = 0;
       for (const auto& job : queue->jobs) {
         if (units >= threads_) return threads_;
-        if (!job->chunks.empty()) units += 1 + static_cast<int64_t>(job->waiting_bytes / tokenize_unit_bytes);
+        if (!job->chunks.empty()) {
+          units += 1 + static_cast<int64_t>(job->waiting_bytes / tokenize_unit_bytes);
+          // A text long enough to be split will have work for all by the time they have come.
+          const bool splits = job->options().kind == JobKind::embed &&
+                              static_cast<int64_t>(job->waiting_bytes / 4) >= queue->model->engine().split_tokens();
+          if (splits) units += threads_;
+        }
         if (job->ready.empty()) continue;
         const int32_t cap = job->options().threads;
         passes += cap > 0 ? std::max(0, cap - job->running) : threads_;
