@@ -267,7 +267,6 @@ TEST_CASE("time is linear in runs of one class") {
       CAPTURE(run);
       const double once = seconds(*tokenizer, repeat(run, 50'000));
       const double twice = seconds(*tokenizer, repeat(run, 100'000));
-      CHECK(twice < 0.9);
       CHECK(twice < 4 * once + 0.01);
     }
   }
