@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <numeric>
@@ -13,14 +14,21 @@
 #include <thread>
 
 #include "engine/fused/cost.h"
-#include "fused_ceiling.h"
 #include "fused_models.h"
 #include "fused_pass.h"
+#include "kernels/ceiling.h"
 
 using namespace inlay;
 using namespace inlay::test;
 
 namespace {
+
+// Of this thread, so that a busy machine does not look like a slow one.
+double thread_seconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return double(now.tv_sec) + double(now.tv_nsec) * 1e-9;
+}
 
 using Clock = std::chrono::steady_clock;
 
@@ -112,7 +120,7 @@ Alone measure_alone(const fused::Model& model, const Batches& batches, int32_t l
       const double before = thread_seconds();
       embed(model, workspace, batch);
       seconds += thread_seconds() - before;
-      ceiling_seconds += 1 / fused_ceiling(model.kernels->isa);
+      ceiling_seconds += 1e-9 / kernels::fma_ceiling_gflops(model.kernels->isa);
       ceilings++;
     }
     rounds++;
@@ -180,7 +188,7 @@ int main(int argc, char** argv) {
 
   Alone measured = {};
   if (threads == 1) measured = measure_alone(model, batches, largest);
-  else measured = {wall_seconds(model, batches, largest, threads), fused_ceiling(model.kernels->isa)};
+  else measured = {wall_seconds(model, batches, largest, threads), 1e9 * kernels::fma_ceiling_gflops(model.kernels->isa)};
   const double seconds = measured.seconds, ceiling = measured.ceiling;
   const double operations = model.weights.flops_per_token * tokens + attention;
   std::printf("%d texts, %d tokens, %d threads: %.3f ms %s, %.0f tokens/s, %.1f GFLOP/s (%.0f %% of %d x %.1f)\n",
