@@ -42,7 +42,7 @@ function answer(request: Request): unknown {
     case "latency":
       return latency(embedder, request.texts, request.milliseconds);
     case "latencyUnderBulk":
-      return latencyUnderBulk(embedder, request.bulk, request.singles, request.milliseconds);
+      return latencyUnderBulk(embedder, request.bulk, request.bulkSize, request.singles, request.milliseconds);
     case "pool":
       return poolLatency(embedder, request.bulk, request.milliseconds);
     case "memory":

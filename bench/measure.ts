@@ -77,6 +77,10 @@ export async function throughput(
 export async function latency(embedder: Embedder, texts: readonly BenchText[], milliseconds: number): Promise<Latency> {
   const take = inTurn(texts, 1);
   for (let i = 0; i < 5; i++) await embedder.embed(take(), "interactive");
+  return singleTexts(embedder, take, milliseconds);
+}
+
+function singleTexts(embedder: Embedder, take: () => BenchText[], milliseconds: number): Promise<Latency> {
   return timed(
     () => embedder.embed(take(), "interactive"),
     () => performance.now(),
@@ -95,9 +99,14 @@ async function timed(call: () => Promise<unknown>, clock: () => number, millisec
   return summarise(samples);
 }
 
-/** Keeps `embedder` busy with calls of 64 texts while `work` runs. */
-async function whileBusy<T>(embedder: Embedder, texts: readonly BenchText[], work: () => Promise<T>): Promise<T> {
-  const take = inTurn(texts, 64);
+/** Keeps `embedder` busy with calls of `size` texts while `work` runs. */
+async function whileBusy<T>(
+  embedder: Embedder,
+  texts: readonly BenchText[],
+  size: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  const take = inTurn(texts, size);
   let over = false;
   const busy = (async () => {
     while (!over) {
@@ -114,13 +123,15 @@ async function whileBusy<T>(embedder: Embedder, texts: readonly BenchText[], wor
   }
 }
 
+/** The first text comes while the bulk job is under way already; who makes it wait for the whole job gets few samples. */
 export function latencyUnderBulk(
   embedder: Embedder,
   bulk: readonly BenchText[],
+  bulkSize: number,
   singles: readonly BenchText[],
   milliseconds: number,
 ): Promise<Latency> {
-  return whileBusy(embedder, bulk, () => latency(embedder, singles, milliseconds));
+  return whileBusy(embedder, bulk, bulkSize, () => singleTexts(embedder, inTurn(singles, 1), milliseconds));
 }
 
 /** How long libuv's thread pool takes for others, alone or while `bulk` is embedded. */
@@ -138,7 +149,7 @@ export async function poolLatency(
     ]);
     return { stat: statLatency, pbkdf2: pbkdf2Latency };
   };
-  return bulk ? whileBusy(embedder, bulk, measure) : measure();
+  return bulk ? whileBusy(embedder, bulk, 64, measure) : measure();
 }
 
 /** Lets other callbacks of the event loop run between two samples. */

@@ -13,6 +13,8 @@ export interface Options {
   lengths: number[];
   batches: number[];
   scenarios: boolean;
+  /** Texts of the bulk job that single texts are measured under. */
+  bulk: number;
   json?: string;
 }
 
@@ -26,6 +28,7 @@ const HELP = `Measures inlay and its peers on the same texts, in one run.
   --threads N        threads of every peer (default: 2, or the cores there are)
   --rounds N         rounds over all peers; medians are reported (default 3)
   --seconds N        length of one measurement (default 2)
+  --bulk N           texts of 128 tokens in the bulk job that single texts meet (default 5000, quick 320)
   --no-scenarios     leave out bulk-and-interactive, thread pool, mixed lengths, scaling, busy neighbour
   --json FILE        write all results there (default: bench/.cache/results.json)
 `;
@@ -81,6 +84,7 @@ export function readOptions(): Options {
     lengths: quick ? [16, 128] : [16, 128, 512],
     batches: [1, 32],
     scenarios: values["no-scenarios"] !== true,
+    bulk: Math.ceil(positive("bulk", values.bulk, quick ? 320 : 5000)),
     ...(values.json !== undefined && { json: values.json }),
   };
 }
@@ -94,6 +98,7 @@ const parse = () =>
       threads: { type: "string" },
       rounds: { type: "string" },
       seconds: { type: "string" },
+      bulk: { type: "string" },
       "no-scenarios": { type: "boolean" },
       json: { type: "string" },
       help: { type: "boolean", short: "h" },

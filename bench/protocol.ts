@@ -26,7 +26,7 @@ export interface Commands {
   };
   latency: { request: { texts: BenchText[]; milliseconds: number }; reply: Latency };
   latencyUnderBulk: {
-    request: { bulk: BenchText[]; singles: BenchText[]; milliseconds: number };
+    request: { bulk: BenchText[]; bulkSize: number; singles: BenchText[]; milliseconds: number };
     reply: Latency;
   };
   pool: { request: { bulk?: BenchText[]; milliseconds: number }; reply: PoolLatency };

@@ -47,7 +47,8 @@ export async function runScenarios(
 
   await each("single texts during a bulk job", async ({ process }, result) => {
     result.latencyAlone = await process.call("latency", { texts: singles, milliseconds });
-    result.latencyUnderBulk = await process.call("latencyUnderBulk", { bulk, singles, milliseconds });
+    const request = { bulk, bulkSize: options.bulk, singles, milliseconds };
+    result.latencyUnderBulk = await process.call("latencyUnderBulk", request);
   });
   await each("thread pool", async ({ process }, result) => {
     result.poolIdle = await process.call("pool", { milliseconds });

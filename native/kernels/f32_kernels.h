@@ -7,11 +7,11 @@
 #include "kernels/vec_rows.h"
 
 // The kernels of the f32_rows layout over the vectors of one instruction set. The file of that set includes first
-// vec_<set>.h (Vec, lanes, panel_vectors, block_rows and the operations), then vec_math.h, then this, and defines a
-// table of the functions below. All of it is in an unnamed namespace: see kernels.h.
+// vec_<set>.h (Vec, lanes, panel_vectors, block_rows, block_panels and the operations), then vec_math.h, then this, and
+// defines a table of the functions below. All of it is in an unnamed namespace: see kernels.h.
 //
-// The heart is `multiply`: a block of up to `block_rows` rows of `a` times one panel, all sums in registers for the
-// whole depth. So each sum is one chain of fused multiply-adds over k = 0, 1, 2, ..., however many rows share the
+// The heart is `multiply`: a block of rows of `a` times one panel, or half as many times two, all sums in registers for
+// the whole depth. So each sum is one chain of fused multiply-adds over k = 0, 1, 2, ..., however many rows share the
 // block. Panels stay in the outer loop and rows in the inner one: a panel is read from memory once and then from the
 // L1 or L2 cache.
 namespace inlay::kernels {
@@ -22,12 +22,14 @@ static_assert(32 % panel_width == 0 && panel_vectors % 2 == 0, "a gated panel sp
 
 // ---- products ----
 
-// out[r][n] = sum over k of a[r][k] * b[k][n]. b is a panel, or any matrix of panel_width columns `panel_width` apart.
+// out[r][n] = sum over k of a[r][k] * b[k][n]. b is a panel, or any matrix of panel_width columns `panel_width` apart;
+// with two panels, the second one is b_stride after the first and gives the next columns of out.
 // Meanwhile memory from `ahead` on is fetched into the L2 cache, `ahead_step` bytes for every four k.
 struct Block {
   const float* a;
   int64_t a_stride;
   const float* b;
+  int64_t b_stride;
   int32_t depth;
   float* out;
   int64_t out_stride;
@@ -62,76 +64,91 @@ struct RowPointers {
   }
 };
 
-template <int rows>
-INLAY_INLINE void multiply_step(const RowPointers<rows>& a, int k, const float* b, Vec (&sums)[rows][panel_vectors]) {
-  Vec weights[panel_vectors];
+template <int rows, int vectors>
+INLAY_INLINE void multiply_step(const RowPointers<rows>& a, int k, const float* b, int64_t b_stride,
+                                Vec (&sums)[rows][vectors]) {
+  Vec weights[vectors];
 #pragma GCC unroll 8
-  for (int v = 0; v < panel_vectors; v++) weights[v] = load(b + k * panel_width + v * lanes);
+  for (int v = 0; v < vectors; v++) {
+    const float* panel = v < panel_vectors ? b : b + b_stride;
+    weights[v] = load(panel + k * panel_width + v % panel_vectors * lanes);
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < rows; r++) {
     const Vec x = set1(a.value(r, k));
 #pragma GCC unroll 8
-    for (int v = 0; v < panel_vectors; v++) sums[r][v] = fma(x, weights[v], sums[r][v]);
+    for (int v = 0; v < vectors; v++) sums[r][v] = fma(x, weights[v], sums[r][v]);
   }
 }
 
-template <int rows>
+template <int rows, int panels>
 void multiply(const Block& block) {
-  Vec sums[rows][panel_vectors];
+  constexpr int vectors = panels * panel_vectors;
+  Vec sums[rows][vectors];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 8
-    for (int v = 0; v < panel_vectors; v++) {
+    for (int v = 0; v < vectors; v++) {
       sums[r][v] = block.resumes ? load(block.out + r * block.out_stride + v * lanes) : zero();
     }
   }
   RowPointers<rows> a(block.a, block.a_stride);
   const float* b = block.b;
+  const int64_t b_stride = block.b_stride;
   const char* ahead = block.ahead;
   const int64_t ahead_step = block.ahead_step;
   int32_t k = block.depth;
   for (; k >= 4; k -= 4) {
-    multiply_step<rows>(a, 0, b, sums);
+    multiply_step(a, 0, b, b_stride, sums);
     __builtin_prefetch(ahead, 0, 2);
-    multiply_step<rows>(a, 1, b, sums);
+    multiply_step(a, 1, b, b_stride, sums);
     __builtin_prefetch(ahead + ahead_step / 4, 0, 2);
-    multiply_step<rows>(a, 2, b, sums);
+    multiply_step(a, 2, b, b_stride, sums);
     __builtin_prefetch(ahead + ahead_step / 2, 0, 2);
-    multiply_step<rows>(a, 3, b, sums);
+    multiply_step(a, 3, b, b_stride, sums);
     __builtin_prefetch(ahead + ahead_step / 2 + ahead_step / 4, 0, 2);
     ahead += ahead_step;
     a.advance(4);
     b += 4 * panel_width;
   }
   for (; k > 0; k--) {
-    multiply_step<rows>(a, 0, b, sums);
+    multiply_step(a, 0, b, b_stride, sums);
     a.advance(1);
     b += panel_width;
   }
 #pragma GCC unroll 16
   for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 8
-    for (int v = 0; v < panel_vectors; v++) store(block.out + r * block.out_stride + v * lanes, sums[r][v]);
+    for (int v = 0; v < vectors; v++) store(block.out + r * block.out_stride + v * lanes, sums[r][v]);
   }
 }
 
 using Multiply = void (*)(const Block&);
 constexpr Multiply multiplies[] = {
-    multiply<1>, multiply<2>, multiply<3>, multiply<4>, multiply<5>, multiply<6>,
-#if !defined(INLAY_BLOCK_ROWS_6)
-    multiply<7>, multiply<8>, multiply<9>, multiply<10>, multiply<11>, multiply<12>,
+    multiply<1, 1>, multiply<2, 1>, multiply<3, 1>, multiply<4, 1>, multiply<5, 1>, multiply<6, 1>,
+#if defined(INLAY_TWO_PANELS)
+    multiply<7, 1>, multiply<8, 1>, multiply<9, 1>, multiply<10, 1>, multiply<11, 1>, multiply<12, 1>,
+    // of two panels
+    multiply<1, 2>, multiply<2, 2>, multiply<3, 2>, multiply<4, 2>, multiply<5, 2>, multiply<6, 2>,
 #endif
 };
-static_assert(sizeof(multiplies) / sizeof(multiplies[0]) == block_rows, "one function for every number of rows");
+// Rows of a block that spans so many panels.
+constexpr int32_t rows_of(int32_t panels) { return block_rows / panels; }
+static_assert(sizeof(multiplies) / sizeof(multiplies[0]) == block_rows + (block_panels > 1 ? rows_of(2) : 0),
+              "one function for every number of rows");
 
-// What becomes of a block's sums, `rows` of panel_width each, at `row` and `panel` of the result.
+INLAY_INLINE void multiply_block(const Block& block, int32_t rows, int32_t panels) {
+  multiplies[(panels - 1) * block_rows + rows - 1](block);
+}
+
+// What becomes of the sums of some rows and one panel, at `row` and `panel` of the result.
 template <typename Finish>
-INLAY_INLINE void finish_rows(const float* sums, const float* bias, int32_t rows, float* out, int64_t out_stride,
+INLAY_INLINE void finish_rows(const float* sums, int64_t sums_stride, const float* bias, int32_t rows, float* out, int64_t out_stride,
                               Finish finish) {
   for (int32_t r = 0; r < rows; r++) {
 #pragma GCC unroll 8
     for (int v = 0; v < panel_vectors; v++) {
-      Vec x = load(sums + r * panel_width + v * lanes);
+      Vec x = load(sums + r * sums_stride + v * lanes);
       if (bias != nullptr) x = add(x, load(bias + v * lanes));
       float* to = out + r * out_stride + v * lanes;
       store(to, finish(x, to));
@@ -140,14 +157,14 @@ INLAY_INLINE void finish_rows(const float* sums, const float* bias, int32_t rows
 }
 
 template <typename Activation>
-INLAY_INLINE void finish_gated_rows(const float* sums, const float* bias, int32_t rows, float* out, int64_t out_stride,
+INLAY_INLINE void finish_gated_rows(const float* sums, int64_t sums_stride, const float* bias, int32_t rows, float* out, int64_t out_stride,
                                     Activation activation) {
   constexpr int half = panel_vectors / 2;
   for (int32_t r = 0; r < rows; r++) {
 #pragma GCC unroll 8
     for (int v = 0; v < half; v++) {
-      Vec gate = load(sums + r * panel_width + v * lanes);
-      Vec up = load(sums + r * panel_width + (half + v) * lanes);
+      Vec gate = load(sums + r * sums_stride + v * lanes);
+      Vec up = load(sums + r * sums_stride + (half + v) * lanes);
       if (bias != nullptr) {
         gate = add(gate, load(bias + v * lanes));
         up = add(up, load(bias + (half + v) * lanes));
@@ -157,7 +174,7 @@ INLAY_INLINE void finish_gated_rows(const float* sums, const float* bias, int32_
   }
 }
 
-void finish(const Product& p, int32_t panel, int32_t row, int32_t rows, const float* sums) {
+void finish(const Product& p, int32_t panel, int32_t row, int32_t rows, const float* sums, int64_t sums_stride) {
   const int64_t stride = row_stride(p.columns);
   const int32_t given = is_gated(p.epilogue) ? panel_width / 2 : panel_width;
   const bool plain = p.epilogue == Epilogue::store_f32 || p.epilogue == Epilogue::add_f32;
@@ -166,30 +183,30 @@ void finish(const Product& p, int32_t panel, int32_t row, int32_t rows, const fl
   switch (p.epilogue) {
     case Epilogue::store:
     case Epilogue::store_f32:
-      finish_rows(sums, bias, rows, out, stride, [](Vec x, const float*) { return x; });
+      finish_rows(sums, sums_stride, bias, rows, out, stride, [](Vec x, const float*) { return x; });
       break;
     case Epilogue::add_f32:
-      finish_rows(sums, bias, rows, out, stride, [](Vec x, const float* to) { return add(load(to), x); });
+      finish_rows(sums, sums_stride, bias, rows, out, stride, [](Vec x, const float* to) { return add(load(to), x); });
       break;
     case Epilogue::gelu_erf:
-      finish_rows(sums, bias, rows, out, stride, [](Vec x, const float*) { return gelu_erf(x); });
+      finish_rows(sums, sums_stride, bias, rows, out, stride, [](Vec x, const float*) { return gelu_erf(x); });
       break;
     case Epilogue::gelu_tanh:
-      finish_rows(sums, bias, rows, out, stride, [](Vec x, const float*) { return gelu_tanh(x); });
+      finish_rows(sums, sums_stride, bias, rows, out, stride, [](Vec x, const float*) { return gelu_tanh(x); });
       break;
     case Epilogue::gated_silu:
-      finish_gated_rows(sums, bias, rows, out, stride, [](Vec x) { return silu(x); });
+      finish_gated_rows(sums, sums_stride, bias, rows, out, stride, [](Vec x) { return silu(x); });
       break;
     case Epilogue::gated_gelu_erf:
-      finish_gated_rows(sums, bias, rows, out, stride, [](Vec x) { return gelu_erf(x); });
+      finish_gated_rows(sums, sums_stride, bias, rows, out, stride, [](Vec x) { return gelu_erf(x); });
       break;
     case Epilogue::gated_gelu_tanh:
-      finish_gated_rows(sums, bias, rows, out, stride, [](Vec x) { return gelu_tanh(x); });
+      finish_gated_rows(sums, sums_stride, bias, rows, out, stride, [](Vec x) { return gelu_tanh(x); });
       break;
   }
 }
 
-// Depth that a panel is taken in at a time: 48 KB of it, so that longer panels stay in the nearer caches while all rows
+// Depth that panels are taken in at a time: 48 KB of each, so that longer ones stay in the nearer caches while all rows
 // pass over them. Between two such steps sums wait in memory; a float stored and loaded is the same float, so the chain
 // is one. Widened halves are read from where they were written: for few rows, that had better be the L1 cache.
 constexpr int32_t depth_step = 12288 / panel_width;
@@ -197,45 +214,61 @@ constexpr int32_t short_depth_step = 4096 / panel_width;
 // Rows whose sums wait together.
 constexpr int32_t rows_at_once = 12 * block_rows;
 
-// One panel by some rows, whose sums go to `sums`, panel_width apart.
+// One panel or two by some rows, whose sums pass through `sums`.
 struct Strip {
   const Product& p;
-  const char* panel;
-  const char* next_panel;  // fetched meanwhile; nullptr: none
+  int32_t panel;
+  int32_t panels;
+  const char* packed;
+  int64_t next_bytes;  // after `packed`, that are fetched meanwhile
   int32_t row;
   int32_t rows;
   float* sums;
   float* widened;
 };
 
+INLAY_INLINE void finish_block(const Strip& strip, int32_t row, int32_t rows, const float* sums) {
+  for (int32_t i = 0; i < strip.panels; i++) {
+    finish(strip.p, strip.panel + i, strip.row + row, rows, sums + i * panel_width, strip.panels * panel_width);
+  }
+}
+
 INLAY_INLINE void multiply_strip(const Strip& strip) {
   const Product& p = strip.p;
   const bool halves = p.panel_type == PanelType::f16;
-  const int64_t stride = row_stride(p.depth);
+  const int64_t stride = row_stride(p.depth), sums_stride = strip.panels * panel_width;
   const float* a = f32(p.a) + strip.row * stride;
-  const int32_t blocks = (strip.rows + block_rows - 1) / block_rows;
+  const int32_t block = rows_of(strip.panels);
+  const int32_t blocks = (strip.rows + block - 1) / block;
   const int32_t least_rows = strip.rows / blocks, longer = strip.rows % blocks;  // the first `longer` have one more
-  const int64_t panel_bytes = int64_t(p.depth) * panel_width * (halves ? 2 : 4);
-  int64_t fetched = strip.next_panel == nullptr ? panel_bytes : 0;
+  const int64_t panel_bytes = int64_t(p.depth) * panel_width * (halves ? 2 : 4), bytes = strip.panels * panel_bytes;
+  int64_t fetched = 0;
   // Spread over the blocks: a burst of fetches would hold up the loads between them.
-  const int32_t lines = int32_t(panel_bytes / 64);
+  const int32_t lines = int32_t(strip.next_bytes / 64);
   const int32_t ahead_step = 64 * most(1, least(4, (4 * lines + blocks * p.depth - 1) / (blocks * p.depth)));
-  const int32_t step = halves && blocks <= 4 ? short_depth_step : depth_step;
+  const int32_t step = halves && strip.rows <= 4 * block_rows ? short_depth_step / strip.panels : depth_step;
   for (int32_t k = 0; k < p.depth; k += step) {
     const int32_t depth = least(step, p.depth - k);
-    const float* weights = f32(strip.panel) + int64_t(k) * panel_width;
+    const float* weights = f32(strip.packed) + int64_t(k) * panel_width;
+    int64_t weights_stride = int64_t(p.depth) * panel_width;
     if (halves) {
-      widen_f16(reinterpret_cast<const uint16_t*>(strip.panel) + int64_t(k) * panel_width, strip.widened,
-                int64_t(depth) * panel_width);
+      for (int32_t i = 0; i < strip.panels; i++) {
+        const uint16_t* panel = reinterpret_cast<const uint16_t*>(strip.packed + i * panel_bytes);
+        widen_f16(panel + int64_t(k) * panel_width, strip.widened + i * step * panel_width, int64_t(depth) * panel_width);
+      }
       weights = strip.widened;
+      weights_stride = step * panel_width;
     }
     int32_t row = 0;
     for (int32_t i = 0; i < blocks; i++) {
       const int32_t rows = least_rows + (i < longer ? 1 : 0);
-      const bool fetch = fetched < panel_bytes;
-      const Block block = {a + row * stride + k, stride, weights, depth, strip.sums + row * panel_width, panel_width,
-                           fetch ? strip.next_panel + fetched : strip.panel, fetch ? ahead_step : 0, k != 0};
-      multiplies[rows - 1](block);
+      const bool fetch = fetched < strip.next_bytes;
+      float* sums = strip.sums + (step < p.depth ? row * sums_stride : 0);
+      multiply_block({a + row * stride + k, stride, weights, weights_stride, depth, sums, sums_stride,
+                      strip.packed + (fetch ? bytes + fetched : 0), fetch ? ahead_step : 0, k != 0},
+                     rows, strip.panels);
+      // Block by block: what it stores drains from the core while the next block computes.
+      if (k + depth == p.depth) finish_block(strip, row, rows, sums);
       fetched += depth / 4 * ahead_step;
       row += rows;
     }
@@ -245,19 +278,21 @@ INLAY_INLINE void multiply_strip(const Strip& strip) {
 void product(const Product& p, int32_t row_begin, int32_t row_end, int32_t panel_begin, int32_t panel_end) {
   const int64_t panel_bytes = int64_t(p.depth) * panel_width * (p.panel_type == PanelType::f16 ? 2 : 4);
   float* sums = f32(p.scratch);
-  float* widened = sums + rows_at_once * panel_width;
-  for (int32_t panel = panel_begin; panel < panel_end; panel++) {
+  float* widened = sums + rows_at_once * block_panels * panel_width;
+  for (int32_t panel = panel_begin; panel < panel_end; panel += block_panels) {
+    const int32_t panels = least(block_panels, panel_end - panel);
     const char* packed = static_cast<const char*>(p.panels) + panel * panel_bytes;
     for (int32_t row = row_begin; row < row_end; row += rows_at_once) {
-      const int32_t rows = least(rows_at_once, row_end - row);
-      const bool fetch = row == row_begin && panel + 1 < panel_end;
-      multiply_strip({p, packed, fetch ? packed + panel_bytes : nullptr, row, rows, sums, widened});
-      finish(p, panel, row, rows, sums);
+      const int32_t next = row == row_begin ? least(block_panels, panel_end - panel - panels) : 0;
+      multiply_strip({p, panel, panels, packed, next * panel_bytes, row, least(rows_at_once, row_end - row), sums,
+                      widened});
     }
   }
 }
 
-uint64_t product_scratch(int32_t) { return uint64_t(rows_at_once + depth_step) * panel_width * sizeof(float); }
+uint64_t product_scratch(int32_t) {
+  return uint64_t(rows_at_once + depth_step) * block_panels * panel_width * sizeof(float);
+}
 
 // ---- packing ----
 
@@ -457,13 +492,14 @@ void attend(const Attention& p, const PackedHead& packed, int32_t head, int32_t 
   const int32_t first_panel = (range.begin - packed.range.begin) / panel_width;
   const int32_t panels = round_up(range.end - range.begin, panel_width) / panel_width;
   const int32_t packed_keys = packed.range.end - packed.range.begin;
-  for (int32_t panel = 0; panel < panels; panel++) {
+  for (int32_t panel = 0; panel < panels; panel += block_panels) {
     const float* keys = packed.keys + int64_t(first_panel + panel) * p.head_size * panel_width;
-    for (int32_t query = query_begin; query < query_end; query += block_rows) {
-      Block block = {q + query * stride, stride, keys, p.head_size,
-                     packed.scores + (query - query_begin) * packed.score_stride + panel * panel_width,
-                     packed.score_stride, reinterpret_cast<const char*>(keys), 0, false};
-      multiplies[least(block_rows, query_end - query) - 1](block);
+    const int32_t together = least(block_panels, panels - panel);
+    for (int32_t query = query_begin; query < query_end; query += rows_of(together)) {
+      multiply_block({q + query * stride, stride, keys, p.head_size * panel_width, p.head_size,
+                      packed.scores + (query - query_begin) * packed.score_stride + panel * panel_width,
+                      packed.score_stride, reinterpret_cast<const char*>(keys), 0, false},
+                     least(rows_of(together), query_end - query), together);
     }
   }
   float inverse[4 * block_rows];
@@ -472,18 +508,22 @@ void attend(const Attention& p, const PackedHead& packed, int32_t head, int32_t 
     inverse[query - query_begin] = 1.0f / weigh(p, scores, query, head, range.begin, range.end);
   }
   alignas(64) float sums[block_rows * panel_width];
-  for (int32_t column = 0; column < p.head_size; column += panel_width) {
+  int32_t together = 1;
+  for (int32_t column = 0; column < p.head_size; column += together * panel_width) {
+    together = least(block_panels, (p.head_size - column + panel_width - 1) / panel_width);
+    const int32_t width = together * panel_width;
     const float* values = packed.values + int64_t(column / panel_width) * packed_keys * panel_width +
                           int64_t(range.begin - packed.range.begin) * panel_width;
-    for (int32_t query = query_begin; query < query_end; query += block_rows) {
-      const int32_t rows = least(block_rows, query_end - query);
-      Block block = {packed.scores + (query - query_begin) * packed.score_stride, packed.score_stride, values,
-                     range.end - range.begin, sums, panel_width, reinterpret_cast<const char*>(values), 0, false};
-      multiplies[rows - 1](block);
+    for (int32_t query = query_begin; query < query_end; query += rows_of(together)) {
+      const int32_t rows = least(rows_of(together), query_end - query);
+      multiply_block({packed.scores + (query - query_begin) * packed.score_stride, packed.score_stride, values,
+                      int64_t(packed_keys) * panel_width, range.end - range.begin, sums, width,
+                      reinterpret_cast<const char*>(values), 0, false},
+                     rows, together);
       for (int32_t r = 0; r < rows; r++) {
         const Vec scale = set1(inverse[query - query_begin + r]);
-        for (int32_t c = column; c < least(column + panel_width, p.head_size); c += lanes) {
-          store_first(out + (query + r) * out_stride + c, mul(load(sums + r * panel_width + c - column), scale),
+        for (int32_t c = column; c < least(column + width, p.head_size); c += lanes) {
+          store_first(out + (query + r) * out_stride + c, mul(load(sums + r * width + c - column), scale),
                       least(lanes, p.head_size - c));
         }
       }

@@ -1,4 +1,3 @@
-#define INLAY_BLOCK_ROWS_6
 #include "kernels/vec_neon.h"
 #include "kernels/vec_math.h"
 #include "kernels/f32_kernels.h"

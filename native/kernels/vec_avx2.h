@@ -12,6 +12,7 @@ using Vec = __m256;
 constexpr int32_t lanes = 8;
 constexpr int32_t panel_vectors = 2;  // 12 sums, two columns of weights and one value of the input: 15 of 16 registers
 constexpr int32_t block_rows = 6;
+constexpr int32_t block_panels = 1;
 
 inline Vec set1(float x) { return _mm256_set1_ps(x); }
 inline Vec zero() { return _mm256_setzero_ps(); }

@@ -12,6 +12,7 @@ using Vec = float32x4_t;
 constexpr int32_t lanes = 4;
 constexpr int32_t panel_vectors = 4;  // 24 sums, four columns of weights and one value of the input: 29 of 32 registers
 constexpr int32_t block_rows = 6;
+constexpr int32_t block_panels = 1;
 
 inline Vec set1(float x) { return vdupq_n_f32(x); }
 inline Vec zero() { return vdupq_n_f32(0); }

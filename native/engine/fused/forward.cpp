@@ -112,7 +112,8 @@ class Pass {
     return std::max(grain, (total + parts - 1) / parts / grain * grain);
   }
 
-  static constexpr int32_t row_grain = 16;  // rows of a bf16 tile
+  static constexpr int32_t row_grain = 16;   // rows of a bf16 tile
+  static constexpr int32_t panel_grain = 2;  // panels that kernels take together where they can
 
   // ---- steps ----
 
@@ -159,7 +160,7 @@ class Pass {
     const int64_t fit = std::max<int64_t>(4 * row_grain, model.cache_bytes / 2 / row_bytes / row_grain * row_grain);
     const int32_t blocks = int32_t((rows + fit - 1) / fit);
     const int32_t step = ((rows + blocks - 1) / blocks + row_grain - 1) / row_grain * row_grain;
-    in_pieces(m.panel_count, 1, [&](int32_t panel_begin, int32_t panel_end, void* scratch) {
+    in_pieces(m.panel_count, panel_grain, [&](int32_t panel_begin, int32_t panel_end, void* scratch) {
       kernels::Product mine = p;
       mine.scratch = scratch;
       for (int32_t row = 0; row < rows; row += step) {
