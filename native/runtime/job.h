@@ -30,7 +30,7 @@ struct JobOptions {
   bool collect_failures = false;  // a text that fails does not fail the others
   int32_t dimensions = 0;         // of the rows that are written, 1..the model's
   int32_t limit = 0;              // tokens per text, specials included, 1..the model's context
-  int32_t threads = 0;            // passes of this job that may run at once; 0: as many as there are threads
+  int32_t threads = 0;            // that may run passes of this job at once; 0: as many as there are
 };
 
 // Hears once of each job that has settled, on any thread. Must not block and must not throw.

@@ -67,11 +67,13 @@ void Scheduler::work(Lock& lock, Clock::time_point until, bool is_leader) {
       if (is_leader && Clock::now() >= until) return;
       continue;
     }
-    if (open_team_) {
+    if (open_team_ && open_team_->joined + 1 < open_team_->threads()) {
       const auto team = open_team_;
+      team->joined++;
       lock.unlock();
       team->join(work_waits_);
       lock.lock();
+      team->joined--;
       work_waits_ = false;
       if (is_leader && Clock::now() >= until) return;
       continue;
@@ -109,7 +111,7 @@ bool Scheduler::wants_leader() {
 // Threads that the queue as it stands could keep busy. Counts only what a thread that came now could take, so that
 // none comes in vain and is asked for again.
 int32_t Scheduler::wanted_workers() const {
-  int64_t units = static_cast<int64_t>(running_.size()) + tokenizing_ + (open_team_ ? threads_ : 0);
+  int64_t units = static_cast<int64_t>(running_.size()) + tokenizing_ + (open_team_ ? open_team_->threads() - 1 : 0);
   for (const auto& lane : lanes_) {
     for (const auto& queue : lane) {
       int64_t passes = 0;
@@ -120,7 +122,7 @@ int32_t Scheduler::wanted_workers() const {
           // A text long enough to be split will have work for all by the time they have come.
           const bool splits = job->options().kind == JobKind::embed &&
                               static_cast<int64_t>(job->waiting_bytes / 4) >= queue->model->engine().split_tokens();
-          if (splits) units += threads_;
+          if (splits) units += threads_for(*job);
         }
         if (job->ready.empty()) continue;
         const int32_t cap = job->options().threads;
@@ -133,6 +135,11 @@ int32_t Scheduler::wanted_workers() const {
     }
   }
   return static_cast<int32_t>(std::min<int64_t>(units, threads_));
+}
+
+int32_t Scheduler::threads_for(const Job& job) const {
+  const int32_t cap = job.options().threads;
+  return cap > 0 ? std::min(cap, threads_) : threads_;
 }
 
 int64_t Scheduler::passes_of(const Model& model) const {

@@ -126,6 +126,7 @@ class Scheduler {
   void forget(ModelQueue& queue, const std::shared_ptr<Sequence>& sequence);
   void work(Lock& lock, Clock::time_point until, bool is_leader);
   int32_t wanted_workers() const;
+  int32_t threads_for(const Job& job) const;  // that may work on it at once
   int64_t passes_of(const Model& model) const;
   void summon(Lock& lock, LeaderHost* host);
   void run_helper();

@@ -102,11 +102,13 @@ void Scheduler::run_tokenize(Lock& lock, TokenizeUnit& unit) {
 void Scheduler::run_batch(Lock& lock, MicroBatch& batch) {
   running_.push_back(&batch);
   stats_.micro_batches++;
-  const bool splits = batch.sequences.size() == 1 && threads_ > 1 && !open_team_ &&
+  int32_t threads = 1;
+  for (const auto& job : batch.jobs) threads = std::max(threads, threads_for(*job));
+  const bool splits = batch.sequences.size() == 1 && threads > 1 && !open_team_ &&
                       batch.tokens >= batch.model->engine().split_tokens();
   std::shared_ptr<SharedTeam> team;
   try {
-    if (splits) team = std::make_shared<SharedTeam>(threads_);
+    if (splits) team = std::make_shared<SharedTeam>(threads);
   } catch (const std::bad_alloc&) {
     // The pass goes unsplit.
   }

@@ -32,6 +32,8 @@ class SharedTeam final : public Team {
   // The pass is over: joiners return.
   void finish();
 
+  int32_t joined = 0;  // beside the leader; the scheduler's, under its lock
+
  private:
   // One word holds which run this is (24 bits), how many tasks it has (20) and the next one to claim (20), so that a
   // claim can never mix two runs up.

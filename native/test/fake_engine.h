@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -101,12 +102,20 @@ class FakeEngine final : public Engine {
     if (delay.count() > 0) std::this_thread::sleep_for(delay);
     struct Work {
       const SequenceView* sequences;
-    } work{sequences};
+      std::mutex mutex;
+      std::set<std::thread::id> threads;
+    } work{sequences, {}, {}};
     const auto one = [](void* context, int32_t i) {
-      const auto& sequence = static_cast<Work*>(context)->sequences[i / dimensions];
+      auto& work = *static_cast<Work*>(context);
+      {
+        std::lock_guard lock(work.mutex);
+        work.threads.insert(std::this_thread::get_id());
+      }
+      const auto& sequence = work.sequences[i / dimensions];
       sequence.row[i % dimensions] = component(sequence.ids, sequence.count, i % dimensions);
     };
     team.run(count * dimensions, one, &work);
+    most_in_team = std::max(most_in_team.load(), static_cast<int32_t>(work.threads.size()));
     for (int32_t i = 0; i < count; i++) {
       const auto has = [&](char byte) {
         const int32_t id = first_id + static_cast<unsigned char>(byte);
@@ -151,6 +160,7 @@ class FakeEngine final : public Engine {
   int32_t split = 1000;
   int32_t most_passes = INT32_MAX;
   mutable std::atomic<int32_t> most_running{0};
+  mutable std::atomic<int32_t> most_in_team{0};  // threads that worked on one pass
 
  private:
   // Between 0.5 and 1.5: no vector is zero.

@@ -276,13 +276,18 @@ TEST_CASE("passes of a job, and of a model, never exceed their number; helpers b
   }
 }
 
-TEST_CASE("a lone long text is split between threads and keeps its bits") {
-  Workbench bench(4, 2);
-  bench.engine->split = 50;
-  for (int32_t i = 0; i < 200; i++) {
-    const auto call = bench.submit({std::string(static_cast<size_t>(60 + i % 100), 's')});
-    bench.listener->await(*call.job);
-    check_vectors(call);
+TEST_CASE("a lone long text is split between as many threads as the job may have and keeps its bits") {
+  for (int32_t threads : {1, 2, 0}) {
+    Workbench bench(4, 2);
+    bench.engine->split = 50;
+    auto options = plain_options();
+    options.threads = threads;
+    for (int32_t i = 0; i < 200; i++) {
+      const auto call = bench.submit({std::string(static_cast<size_t>(60 + i % 100), 's')}, options);
+      bench.listener->await(*call.job);
+      check_vectors(call);
+    }
+    CHECK(bench.engine->most_in_team <= (threads > 0 ? threads : 4));
   }
 }
 
