@@ -151,7 +151,7 @@ TEST_CASE("a tokenizer is made and encodes, whichever allocation fails") {
 }
 
 TEST_CASE("the fused engine loads and runs, whichever allocation fails") {
-  for (const auto* name : {"bert", "qwen3"}) {
+  for (const auto* name : {"bert", "nomic-bert-moe", "qwen3"}) {
     CAPTURE(name);
     const inlay::test::TemporaryFile file(gguf::test::tiny_model(name).bytes());
     LoadOptions options;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -33,12 +34,16 @@ struct ModelSpec {
   bool biased = true;
   bool fused_qkv = false;
   TensorType type = TensorType::f32;
+  uint32_t experts = 0;
+  uint32_t experts_used = 0;
+  uint32_t experts_every = 0;
 
   bool is(const char* name) const { return architecture == name; }
   bool rms() const { return is("qwen3") || is("gemma-embedding") || is("eurobert"); }
-  bool post_norm() const { return is("bert") || is("nomic-bert") || is("jina-bert-v2"); }
-  bool gated() const { return !is("bert"); }
+  bool post_norm() const { return is("bert") || is("nomic-bert") || is("nomic-bert-moe") || is("jina-bert-v2"); }
+  bool gated() const { return !is("bert") && !is("nomic-bert-moe"); }
   bool gate_in_up() const { return is("modern-bert") || is("jina-bert-v2"); }
+  bool mixture(uint32_t layer) const { return experts_every > 0 && layer % experts_every == 1; }
 };
 
 class ModelWriter {
@@ -82,6 +87,11 @@ class ModelWriter {
       file.f32(key("rope.freq_base"), 160000.0f);
       file.f32(key("rope.freq_base_swa"), 10000.0f);
     }
+    if (spec.is("nomic-bert-moe")) {
+      file.u32(key("moe_every_n_layers"), spec.experts_every);
+      file.u32(key("expert_count"), spec.experts);
+      file.u32(key("expert_used_count"), spec.experts_used);
+    }
   }
 
   void layer(uint32_t index) {
@@ -110,9 +120,19 @@ class ModelWriter {
       product(at + "attn_v", spec.width, kv);
     }
     product(at + "attn_output", q, spec.width);
+    if (spec.mixture(index)) {
+      mixture(at);
+      return;
+    }
     product(at + "ffn_up", spec.width, spec.gate_in_up() ? 2 * spec.ffn : spec.ffn);
     if (spec.gated() && !spec.gate_in_up()) product(at + "ffn_gate", spec.width, spec.ffn);
     product(at + "ffn_down", spec.ffn, spec.width);
+  }
+
+  void mixture(const std::string& at) {
+    matrix(at + "ffn_gate_inp.weight", spec.width, spec.experts, 2.0f / std::sqrt(float(spec.width)));
+    matrix(at + "ffn_up_exps.weight", spec.width, spec.ffn, 1.5f / std::sqrt(float(spec.width)), spec.experts);
+    matrix(at + "ffn_down_exps.weight", spec.ffn, spec.width, 1.5f / std::sqrt(float(spec.ffn)), spec.experts);
   }
 
   void norm(const std::string& name, uint32_t columns) {
@@ -145,8 +165,9 @@ class ModelWriter {
     return uint16_t((bits >> 16 & 0x8000) | uint32_t(exponent) << 10 | (bits >> 13 & 0x3ff));
   }
 
-  void matrix(const std::string& name, uint32_t columns, uint32_t rows, float scale = 0.1f) {
-    const size_t count = size_t(columns) * rows;
+  // Of three dimensions where there are slices.
+  void matrix(const std::string& name, uint32_t columns, uint32_t rows, float scale = 0.1f, uint32_t slices = 0) {
+    const size_t count = size_t(columns) * rows * std::max(1u, slices);
     std::string bytes(count * (spec.type == TensorType::f16 ? 2 : 4), '\0');
     for (size_t i = 0; i < count; i++) {
       const float value = random() * scale;
@@ -154,7 +175,9 @@ class ModelWriter {
       if (spec.type == TensorType::f16) std::memcpy(&bytes[i * 2], &narrow, 2);
       else std::memcpy(&bytes[i * 4], &value, 4);
     }
-    file.tensors.push_back({name, {columns, rows}, uint32_t(spec.type), std::move(bytes), {}});
+    std::vector<uint64_t> shape = {columns, rows};
+    if (slices > 0) shape.push_back(slices);
+    file.tensors.push_back({name, shape, uint32_t(spec.type), std::move(bytes), {}});
   }
 
   void vector(const std::string& name, uint32_t columns, uint32_t rows, float scale, float center) {

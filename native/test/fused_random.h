@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <random>
@@ -19,8 +20,8 @@ inline int32_t whole(Generator& bits, int32_t low, int32_t high) {
   return std::uniform_int_distribution<int32_t>(low, high)(bits);
 }
 
-constexpr const char* architectures[] = {"bert",     "nomic-bert", "jina-bert-v2",   "modern-bert",
-                                     "eurobert", "qwen3",      "gemma-embedding"};
+constexpr const char* architectures[] = {"bert",     "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "modern-bert",
+                                         "eurobert", "qwen3",      "gemma-embedding"};
 
 // A small model of odd sizes.
 inline ModelSpec random_spec(const std::string& architecture, Generator& bits) {
@@ -43,6 +44,12 @@ inline ModelSpec random_spec(const std::string& architecture, Generator& bits) {
   if (architecture == "modern-bert" || architecture == "gemma-embedding") {
     spec.window = uint32_t(whole(bits, 1, 40));
     spec.window_pattern = uint32_t(whole(bits, 1, 3));
+  }
+  if (architecture == "nomic-bert-moe") {
+    spec.layers = std::max(2u, spec.layers);
+    spec.experts = uint32_t(whole(bits, 2, 6));
+    spec.experts_used = uint32_t(whole(bits, 1, std::min(3, int32_t(spec.experts))));
+    spec.experts_every = uint32_t(whole(bits, 1, 3));
   }
   if (architecture == "gemma-embedding" && whole(bits, 0, 1) != 0) spec.dense_inner = uint32_t(whole(bits, 1, 150));
   return spec;

@@ -29,7 +29,8 @@ class Reference {
     pattern = int(file.integer(file.hparam_key("attention.sliding_window_pattern")).value_or(0));
     const auto eps = file.number(file.hparam_key("attention.layer_norm_epsilon"));
     epsilon = eps ? *eps : *file.number(file.hparam_key("attention.layer_norm_rms_epsilon"));
-    post_norm = architecture == "bert" || architecture == "nomic-bert" || architecture == "jina-bert-v2";
+    moe = architecture == "nomic-bert-moe";
+    post_norm = moe || architecture == "bert" || architecture == "nomic-bert" || architecture == "jina-bert-v2";
     gemma = architecture == "gemma-embedding";
     rms = gemma || architecture == "qwen3" || architecture == "eurobert";
     causal = architecture == "qwen3";
@@ -62,7 +63,7 @@ class Reference {
   void load(const gguf::Tensor& tensor) {
     std::vector<uint8_t> raw(tensor.bytes);
     file.read(tensor, 0, tensor.bytes, raw.data());
-    std::vector<float> values(tensor.ne[0] * tensor.ne[1]);
+    std::vector<float> values(tensor.ne[0] * tensor.ne[1] * tensor.ne[2]);
     fused::dequantise(tensor.type, raw.data(), values.data(), int64_t(values.size()));
     tensors[tensor.name] = Row(values.begin(), values.end());
   }
@@ -94,7 +95,8 @@ class Reference {
     if (gemma) y = norm(at + "post_attention_norm", y);
     add(x, y);
     if (post_norm) x = norm(at + "attn_output_norm", x);
-    y = feed_forward(at, post_norm ? x : norm(at + "ffn_norm", x));
+    const bool mixed = moe && index % size("moe_every_n_layers") == 1;
+    y = mixed ? mixture(at, x) : feed_forward(at, post_norm ? x : norm(at + "ffn_norm", x));
     if (gemma) y = norm(at + "post_ffw_norm", y);
     add(x, y);
     if (post_norm) x = norm(at + "layer_output_norm", x);
@@ -108,11 +110,38 @@ class Reference {
       Row inner(static_cast<size_t>(ffn));
       for (size_t c = 0; c < inner.size(); c++) {
         const double other = gate_in_up ? up[t][c + inner.size()] : up[t][c];
-        inner[c] = architecture == "bert" ? activate(up[t][c]) : activate(gate[t][c]) * other;
+        inner[c] = architecture == "bert" || moe ? activate(up[t][c]) : activate(gate[t][c]) * other;
       }
       up[t] = inner;
     }
     return product(at + "ffn_down", up);
+  }
+
+  // nomic-embed-text-v2 (arXiv:2502.07972): every row through the experts of the highest probabilities, times them.
+  Rows mixture(const std::string& at, const Rows& x) {
+    const Rows logits = product(at + "ffn_gate_inp", x);
+    const Row& up = tensors[at + "ffn_up_exps.weight"];
+    const Row& down = tensors[at + "ffn_down_exps.weight"];
+    const size_t experts = logits.front().size(), inputs = size_t(width), inners = size_t(ffn);
+    Rows out(x.size(), Row(inputs, 0.0));
+    for (size_t t = 0; t < x.size(); t++) {
+      double total = 0;
+      for (double logit : logits[t]) total += std::exp(logit);
+      for (size_t e = 0; e < experts; e++) {
+        int before = 0;
+        for (size_t other = 0; other < experts; other++) {
+          before += logits[t][other] > logits[t][e] || (logits[t][other] == logits[t][e] && other < e);
+        }
+        if (before >= size("expert_used_count")) continue;
+        for (size_t n = 0; n < inners; n++) {
+          double sum = 0;
+          for (size_t i = 0; i < inputs; i++) sum += x[t][i] * up[(e * inners + n) * inputs + i];
+          const double inner = activate(sum) * std::exp(logits[t][e]) / total;
+          for (size_t c = 0; c < inputs; c++) out[t][c] += inner * down[(e * inputs + c) * inners + n];
+        }
+      }
+    }
+    return out;
   }
 
   double activate(double x) const {
@@ -251,7 +280,7 @@ class Reference {
   std::string architecture;
   int width, layers, heads, kv_heads, head_size, ffn, pooling, window, pattern;
   double epsilon;
-  bool post_norm, gemma, rms, causal;
+  bool post_norm, gemma, moe, rms, causal;
   std::map<std::string, Row> tensors;
 };
 

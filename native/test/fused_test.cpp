@@ -7,6 +7,7 @@
 #include <random>
 
 #include "engine/fused/fused.h"
+#include "engine/fused/routing.h"
 #include "failure.h"
 #include "fused_models.h"
 #include "fused_pass.h"
@@ -39,6 +40,14 @@ ModelSpec small_bert() {
   spec.ffn = 96;
   spec.context = 64;
   spec.vocabulary = 50;
+  return spec;
+}
+
+ModelSpec small_moe() {
+  ModelSpec spec = small_bert();
+  spec.architecture = "nomic-bert-moe";
+  spec.experts = 4;
+  spec.experts_used = spec.experts_every = 2;
   return spec;
 }
 
@@ -79,6 +88,7 @@ TEST_CASE("a text's vector is the same bits alone, in any batch, in any order, s
     for (const char* architecture : architectures) {
       ModelSpec spec = random_spec(architecture, bits);
       spec.layers = 2;
+      if (spec.experts != 0) spec.experts_every = 2;  // the last layer is a mixture
       const TemporaryFile path(ModelWriter(spec, 5).file.bytes());
       const auto file = gguf::Reader::open(path.path());
       const fused::Model model = load(*file, target);
@@ -109,6 +119,35 @@ TEST_CASE("a text's vector is the same bits alone, in any batch, in any order, s
       }
     }
   }
+}
+
+TEST_CASE("a router chooses the experts of the highest logits, of equals the first") {
+  const float logits[] = {1, 3, 3, -INFINITY, 3, 2};
+  int32_t chosen[6];
+  float weights[6];
+  fused::choose_experts(logits, 6, 2, chosen, weights);
+  CHECK((chosen[0] == 1 && chosen[1] == 2));
+  const double total = 3 * std::exp(0.0) + std::exp(-1.0) + std::exp(-2.0);
+  CHECK(weights[0] == float(1 / total));
+  fused::choose_experts(logits, 6, 4, chosen, weights);
+  CHECK((chosen[0] == 1 && chosen[1] == 2 && chosen[2] == 4 && chosen[3] == 5));
+  CHECK(weights[3] == float(std::exp(-1.0) / total));
+  fused::choose_experts(logits, 6, 6, chosen, weights);
+  for (int32_t i = 0; i < 6; i++) CHECK(chosen[i] == i);
+  CHECK(weights[3] == 0);
+}
+
+TEST_CASE("a token's cost counts the experts it uses, not those there are") {
+  ModelSpec spec = small_moe();
+  const auto flops = [&] {
+    const TemporaryFile path(ModelWriter(spec, 1).file.bytes());
+    return fused::load_model(*gguf::Reader::open(path.path()), LoadOptions()).weights.flops_per_token;
+  };
+  const double before = flops();
+  spec.experts += 3;
+  CHECK(flops() - before == doctest::Approx(2.0 * 3 * spec.width));  // the router's
+  spec.experts_used++;
+  CHECK(flops() - before == doctest::Approx(2.0 * 3 * spec.width + 4.0 * spec.width * spec.ffn));
 }
 
 TEST_CASE("a pass ends with Failure(aborted) once it is cancelled") {
@@ -173,6 +212,32 @@ TEST_CASE("files that cannot be served are refused with a coded failure") {
     spec.architecture = "nomic-bert";
     auto file = ModelWriter(spec, 1).file;
     file.text("nomic-bert.rope.scaling.type", "yarn");
+    CHECK(failure_of(file) == FailureCode::model_unsupported);
+  }
+  SUBCASE("experts of another shape") {
+    const ModelSpec spec = small_moe();
+    for (const char* name : {"blk.1.ffn_up_exps.weight", "blk.1.ffn_down_exps.weight", "blk.1.ffn_gate_inp.weight"}) {
+      for (size_t dimension = 0; dimension < 3; dimension++) {
+        auto file = ModelWriter(spec, 1).file;
+        auto& tensor = file.tensor(name);
+        if (dimension == tensor.shape.size()) continue;
+        tensor.shape[dimension] /= 2;
+        tensor.data.resize(tensor.data.size() / 2);
+        INFO(name << ", dimension " << dimension);
+        CHECK(failure_of(file) == FailureCode::model_invalid);
+      }
+    }
+    auto file = ModelWriter(spec, 1).file;
+    file.u32("nomic-bert-moe.expert_used_count", 5);
+    CHECK(failure_of(file) == FailureCode::model_invalid);
+    file = ModelWriter(spec, 1).file;
+    file.f32("nomic-bert-moe.expert_weights_scale", 2.5f);
+    CHECK(failure_of(file) == FailureCode::model_unsupported);
+  }
+  SUBCASE("biases of experts") {
+    auto file = ModelWriter(small_moe(), 1).file;
+    file.tensors.push_back(file.tensor("blk.0.ffn_up.bias"));
+    file.tensors.back().name = "blk.1.ffn_up_exps.bias";
     CHECK(failure_of(file) == FailureCode::model_unsupported);
   }
   SUBCASE("sizes that contradict each other") {

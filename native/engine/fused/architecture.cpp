@@ -20,14 +20,15 @@ constexpr bool yes = true, no = false;
 
 // Columns in the order of Architecture's members.
 const Architecture architectures[] = {
-    // name               norm   place     positions  causal  heads  ffn    activation  embed  scaled  window  first  dense
-    {"bert",            layer, after,    learned,   no,     no,    plain, gelu_erf,   yes,   no,     0,      no,    no},
-    {"nomic-bert",      layer, after,    rotary,    no,     no,    gated, silu,       yes,   no,     0,      no,    no},
-    {"jina-bert-v2",    layer, after,    alibi,     no,     no,    gated, gelu_erf,   yes,   no,     0,      no,    no},
-    {"modern-bert",     layer, before,   rotary,    no,     no,    gated, gelu_erf,   yes,   no,     3,      yes,   no},
-    {"eurobert",        rms,   before,   rotary,    no,     no,    gated, silu,       no,    no,     0,      no,    no},
-    {"qwen3",           rms,   before,   rotary,    yes,    yes,   gated, silu,       no,    no,     0,      no,    no},
-    {"gemma-embedding", rms,   sandwich, rotary,    no,     yes,   gated, gelu_tanh,  no,    yes,    6,      no,    yes},
+    // name             norm   place     positions causal heads ffn    activation embed scaled window first dense MoE
+    {"bert",            layer, after,    learned,  no,    no,   plain, gelu_erf,  yes,  no,    0,     no,   no,   no},
+    {"nomic-bert",      layer, after,    rotary,   no,    no,   gated, silu,      yes,  no,    0,     no,   no,   no},
+    {"nomic-bert-moe",  layer, after,    rotary,   no,    no,   plain, gelu_erf,  yes,  no,    0,     no,   no,   yes},
+    {"jina-bert-v2",    layer, after,    alibi,    no,    no,   gated, gelu_erf,  yes,  no,    0,     no,   no,   no},
+    {"modern-bert",     layer, before,   rotary,   no,    no,   gated, gelu_erf,  yes,  no,    3,     yes,  no,   no},
+    {"eurobert",        rms,   before,   rotary,   no,    no,   gated, silu,      no,   no,    0,     no,   no,   no},
+    {"qwen3",           rms,   before,   rotary,   yes,   yes,  gated, silu,      no,   no,    0,     no,   no,   no},
+    {"gemma-embedding", rms,   sandwich, rotary,   no,    yes,  gated, gelu_tanh, no,   yes,   6,     no,   yes,  no},
 };
 
 [[noreturn]] void unsupported(const std::string& what) { throw Failure(FailureCode::model_unsupported, what); }
@@ -100,18 +101,32 @@ std::vector<bool> windowed_layers(const gguf::Reader& file, const Architecture& 
 void read_layers(const gguf::Reader& file, ModelShape& shape) {
   const bool causal = file.boolean(file.hparam_key("attention.causal")).value_or(shape.architecture->causal);
   const float base = number(file, "rope.freq_base", 10000.0);
-  const LayerShape full = {causal ? kernels::Span::causal : kernels::Span::full, 0, base};
+  const LayerShape full = {causal ? kernels::Span::causal : kernels::Span::full, 0, base, false};
   shape.layer.assign(size_t(shape.layers), full);
   const uint64_t window = file.integer(file.hparam_key("attention.sliding_window")).value_or(0);
   if (shape.architecture->window_pattern == 0 || window == 0) return;
   if (causal) unsupported("a causal sliding window is not done by the fused engine");
   // A symmetric window of w counts both sides: |i - j| <= w / 2.
   const LayerShape local = {kernels::Span::window, int32_t(std::min<uint64_t>(window, largest_size) / 2),
-                            number(file, "rope.freq_base_swa", 10000.0)};
+                            number(file, "rope.freq_base_swa", 10000.0), false};
   const std::vector<bool> windowed = windowed_layers(file, *shape.architecture, shape.layers);
   for (size_t i = 0; i < windowed.size(); i++) {
     if (windowed[i]) shape.layer[i] = local;
   }
+}
+
+void read_experts(const gguf::Reader& file, ModelShape& shape) {
+  const uint64_t every = file.integer(file.hparam_key("moe_every_n_layers")).value_or(0);
+  if (!shape.architecture->experts || every == 0) return;
+  shape.experts = size(file, "expert_count");
+  shape.experts_used = size(file, "expert_used_count");
+  if (shape.experts > 1024) invalid("the model has more than 1024 experts");
+  if (shape.experts_used > shape.experts) invalid("the model uses more experts than it has");
+  const float scale = number(file, "expert_weights_scale", 1.0);
+  if ((scale != 0 && scale != 1) || file.boolean(file.hparam_key("expert_weights_norm")).value_or(false)) {
+    unsupported("scaled or normalised weights of experts are not done by the fused engine");
+  }
+  for (size_t i = 0; i < shape.layer.size(); i++) shape.layer[i].mixture = i % every == 1;
 }
 
 // Press, Smith & Lewis, 2022: powers of 2^(-8 / n) for n heads, a power of two; further heads take the odd powers
@@ -175,9 +190,13 @@ ModelShape read_shape(const gguf::Reader& file) {
   shape.epsilon = number(file, rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", NAN);
   if (!(shape.epsilon >= 0 && shape.epsilon < 1)) invalid("the model file has no epsilon for its norms in [0, 1)");
   shape.activation = read_activation(file, shape.architecture->activation);
+  if (shape.architecture->ffn == Ffn::plain && shape.activation == Activation::silu) {
+    unsupported("SiLU without a gate is not done by the fused engine");
+  }
   shape.pooling = read_pooling(file);
   shape.position_scale = read_position_scale(file);
   read_layers(file, shape);
+  read_experts(file, shape);
 
   const gguf::Tensor* tokens = file.tensor("token_embd.weight");
   if (tokens == nullptr) invalid("the model file has no tensor token_embd.weight");

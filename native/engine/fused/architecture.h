@@ -41,6 +41,7 @@ struct Architecture {
                                 // say; 0: no windows
   bool full_layer_first;        // of each n layers the first is the full one, else the last
   bool dense_heads;             // dense_2 and dense_3 over the pooled vector, where the file has them
+  bool experts;                 // every n-th FFN is a mixture of experts, where the file says; not with sandwich norms
 };
 
 // nullptr where the fused engine does not know the architecture.
@@ -50,6 +51,7 @@ struct LayerShape {
   kernels::Span span;
   int32_t window;       // tokens to either side
   float rotary_base;
+  bool mixture;         // its FFN is a mixture of experts
 };
 
 // The sizes and choices of one model: the architecture's row together with the file's hyper-parameters.
@@ -72,6 +74,8 @@ struct ModelShape {
   std::vector<float> slopes;   // ALiBi's, of each head; empty: none
   int32_t dense_2_out;         // 0: no dense heads
   int32_t dense_3_out;
+  int32_t experts;             // of a mixture; 0: the model has none
+  int32_t experts_used;        // by each token
   std::vector<LayerShape> layer;
 
   int32_t attention_width() const { return heads * head_size; }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/fused/dequantise.h"
+#include "engine/fused/routing.h"
 #include "failure.h"
 
 namespace inlay::fused {
@@ -36,6 +37,26 @@ Epilogue activation_epilogue(Activation activation, bool gated) {
     case Activation::silu: return Epilogue::gated_silu;
     default: return gated ? Epilogue::gated_gelu_erf : Epilogue::gelu_erf;
   }
+}
+
+kernels::Product product_of(const Matrix& m, const void* input, Epilogue epilogue, void* out, float* sums) {
+  return {input, m.panels, m.type, m.bias, m.depth, m.columns, epilogue, out, sums, nullptr};
+}
+
+// Copies a row of an activation matrix into a row of another.
+void copy_row(Layout layout, int32_t columns, const void* from, int32_t from_row, void* to, int32_t to_row) {
+  const char* source = static_cast<const char*>(from);
+  char* target = static_cast<char*>(to);
+  if (layout == Layout::f32_rows) {
+    const int64_t bytes = kernels::row_stride(columns) * int64_t(sizeof(float));
+    std::memcpy(target + to_row * bytes, source + from_row * bytes, size_t(bytes));
+    return;
+  }
+  constexpr int64_t tile_rows = 16, row_bytes = 64, tile_bytes = tile_rows * row_bytes;
+  const int64_t tiles = kernels::padded_columns(columns) / 32;
+  source += from_row / tile_rows * tiles * tile_bytes + from_row % tile_rows * row_bytes;
+  target += to_row / tile_rows * tiles * tile_bytes + to_row % tile_rows * row_bytes;
+  for (int64_t i = 0; i < tiles; i++) std::memcpy(target + i * tile_bytes, source + i * tile_bytes, row_bytes);
 }
 
 // One forward pass. A pass on one thread calls the kernels one after another; a split pass hands each step to the
@@ -153,20 +174,41 @@ class Pass {
     for (int32_t c = 0; c < shape.width; c++) row[c] *= factor;
   }
 
-  // The product of every row, with the rows of one pass over the panels small enough to stay in the L2 cache.
+  // The product of every row.
   void product(const Matrix& m, const void* input, Epilogue epilogue, void* out, float* sums) {
-    kernels::Product p = {input, m.panels, m.type, m.bias, m.depth, m.columns, epilogue, out, sums, nullptr};
-    const int64_t row_bytes = int64_t(kernels::activation_bytes(k.layout, row_grain, m.depth)) / row_grain;
-    const int64_t fit = std::max<int64_t>(4 * row_grain, model.cache_bytes / 2 / row_bytes / row_grain * row_grain);
-    const int32_t blocks = int32_t((rows + fit - 1) / fit);
-    const int32_t step = ((rows + blocks - 1) / blocks + row_grain - 1) / row_grain * row_grain;
+    const kernels::Product p = product_of(m, input, epilogue, out, sums);
     in_pieces(m.panel_count, panel_grain, [&](int32_t panel_begin, int32_t panel_end, void* scratch) {
-      kernels::Product mine = p;
-      mine.scratch = scratch;
-      for (int32_t row = 0; row < rows; row += step) {
-        k.product(mine, row, std::min(rows, row + step), panel_begin, panel_end);
+      sweep(p, 0, rows, panel_begin, panel_end, scratch);
+    });
+  }
+
+  // The products of each expert's gathered rows with one of its matrices.
+  void expert_products(const std::vector<Expert>& experts, const Matrix Expert::*matrix, const void* input,
+                       Epilogue epilogue, void* out, float* sums) {
+    const int32_t panels = (experts.front().*matrix).panel_count;
+    in_pieces(int32_t(experts.size()) * panels, panel_grain, [&](int32_t begin, int32_t end, void* scratch) {
+      while (begin < end) {
+        const int32_t expert = begin / panels, first = begin % panels, last = std::min(panels, first + end - begin);
+        const kernels::Product p = product_of(experts[size_t(expert)].*matrix, input, epilogue, out, sums);
+        const int32_t row = w.routing.starts[expert];
+        sweep(p, row, row + w.routing.counts[expert], first, last, scratch);
+        begin += last - first;
       }
     });
+  }
+
+  // A part of a product, with the rows of one pass over the panels few enough to stay in the L2 cache.
+  void sweep(kernels::Product p, int32_t row_begin, int32_t row_end, int32_t panel_begin, int32_t panel_end,
+             void* scratch) {
+    if (row_begin == row_end) return;
+    p.scratch = scratch;
+    const int64_t row_bytes = int64_t(kernels::activation_bytes(k.layout, row_grain, p.depth)) / row_grain;
+    const int64_t fit = std::max<int64_t>(4 * row_grain, model.cache_bytes / 2 / row_bytes / row_grain * row_grain);
+    const int32_t blocks = int32_t((row_end - row_begin + fit - 1) / fit);
+    const int32_t step = ((row_end - row_begin + blocks - 1) / blocks + row_grain - 1) / row_grain * row_grain;
+    for (int32_t row = row_begin; row < row_end; row += step) {
+      k.product(p, row, std::min(row_end, row + step), panel_begin, panel_end);
+    }
   }
 
   void norm(const NormWeights& weights, const float* in, float* out, void* activation, bool add_to_out) {
@@ -197,7 +239,12 @@ class Pass {
       return;
     }
     product(m, input, Epilogue::add_f32, nullptr, hidden);
-    if (shape.architecture->place == NormPlace::after) norm(after, hidden, hidden, in_place ? nullptr : normed, false);
+    norm_after(after);
+  }
+
+  void norm_after(const NormWeights& weights) {
+    if (shape.architecture->place != NormPlace::after) return;
+    norm(weights, hidden, hidden, in_place ? nullptr : normed, false);
   }
 
   void attention_block(int32_t index) {
@@ -212,9 +259,53 @@ class Pass {
 
   void ffn_block(int32_t index) {
     const LayerWeights& layer = model.weights.layers[size_t(index)];
-    product(layer.up, block_input(layer.ffn_norm), activation_epilogue(shape.activation, layer.up.gated), w.inner,
-            nullptr);
+    const void* input = block_input(layer.ffn_norm);
+    if (!layer.experts.empty()) {
+      mixture(layer, input);
+      norm_after(layer.ffn_norm);
+      return;
+    }
+    product(layer.up, input, activation_epilogue(shape.activation, layer.up.gated), w.inner, nullptr);
     block_output(layer.down, w.inner, layer.ffn_norm, layer.ffn_out_norm);
+  }
+
+  // Each row goes through the experts that its logits choose, and their weighted sum joins the residual stream.
+  void mixture(const LayerWeights& layer, const void* input) {
+    product(layer.router, input, Epilogue::store_f32, nullptr, w.logits);
+    route(input);
+    const Epilogue activation = activation_epilogue(shape.activation, false);
+    expert_products(layer.experts, &Expert::up, w.gathered, activation, w.inner, nullptr);
+    expert_products(layer.experts, &Expert::down, w.inner, Epilogue::store_f32, nullptr, w.expert_out);
+    add_experts();
+  }
+
+  void route(const void* input) {
+    const int32_t used = shape.experts_used;
+    const int64_t stride = kernels::row_stride(shape.experts);
+    for (int32_t row = 0; row < rows; row++) {
+      choose_experts(w.logits + row * stride, shape.experts, used, w.routing.experts + row * used,
+                     w.routing.weights + row * used);
+    }
+    place_rows(w.routing, rows, shape.experts, used);
+    in_pieces(rows, row_grain, [&](int32_t begin, int32_t end, void*) {
+      for (int32_t i = begin * used; i < end * used; i++) {
+        copy_row(k.layout, shape.width, input, i / used, w.gathered, w.routing.slots[i]);
+      }
+    });
+  }
+
+  // Adds a row's experts in their order, whichever rows they share the pass with.
+  void add_experts() {
+    const int32_t used = shape.experts_used;
+    const int64_t stride = kernels::row_stride(shape.width);
+    in_pieces(rows, row_grain, [&](int32_t begin, int32_t end, void*) {
+      for (int32_t i = begin * used; i < end * used; i++) {
+        float* row = hidden + i / used * stride;
+        const float* one = w.expert_out + w.routing.slots[i] * stride;
+        const float weight = w.routing.weights[i];
+        for (int32_t c = 0; c < shape.width; c++) row[c] += weight * one[c];
+      }
+    });
   }
 
   void rotate(const LayerWeights& layer, const float* rotations) {

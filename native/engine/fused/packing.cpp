@@ -58,17 +58,21 @@ void on_threads(int32_t threads, int32_t count, const Task& task) {
 
 }  // namespace
 
-const Tensor& Packing::find(const std::string& name, uint64_t columns, uint64_t rows) const {
+const Tensor& Packing::find(const std::string& name, uint64_t columns, uint64_t rows, uint64_t slices) const {
   const Tensor* tensor = file.tensor(name);
   if (tensor == nullptr) invalid("the model file has no tensor " + name);
   if (!is_dequantisable(tensor->type)) {
     throw Failure(FailureCode::model_unsupported, "the tensor " + name + " is of type " +
                                                       gguf::type_name(tensor->type) + ", which is not known");
   }
-  if (tensor->ne[0] != columns || tensor->ne[1] < rows || tensor->ne[2] != 1 || tensor->ne[3] != 1 ||
-      tensor->ne[0] % gguf::block_size(tensor->type).elements != 0 || tensor->bytes < row_bytes(*tensor) * rows) {
-    invalid("the model file's tensor " + name + " is " + std::to_string(tensor->ne[0]) + " x " +
-            std::to_string(tensor->ne[1]) + "; expected " + std::to_string(columns) + " x " + std::to_string(rows));
+  if (tensor->ne[0] != columns || tensor->ne[1] < rows || tensor->ne[2] != slices || tensor->ne[3] != 1 ||
+      tensor->ne[0] % gguf::block_size(tensor->type).elements != 0 ||
+      tensor->bytes < row_bytes(*tensor) * rows * slices) {
+    const auto size = [](uint64_t x, uint64_t y, uint64_t z) {
+      return std::to_string(x) + " x " + std::to_string(y) + (z == 1 ? "" : " x " + std::to_string(z));
+    };
+    invalid("the model file's tensor " + name + " is " + size(tensor->ne[0], tensor->ne[1], tensor->ne[2]) +
+            "; expected " + size(columns, rows, slices));
   }
   return *tensor;
 }
@@ -82,14 +86,15 @@ void Packing::matrix(Matrix& target, std::vector<Piece> pieces, int32_t depth, b
   int32_t rows = 0;
   bool halves = kernels.f16_panels;
   for (const Piece& piece : pieces) {
-    const Tensor& weight = find(piece.name + ".weight", uint64_t(depth), uint64_t(piece.rows));
+    const Tensor& weight = find(piece.name + ".weight", uint64_t(depth), uint64_t(piece.rows), uint64_t(piece.slices));
     if (weight.ne[1] != uint64_t(piece.rows)) {
       invalid("the model file's tensor " + weight.name + " has " + std::to_string(weight.ne[1]) + " rows; expected " +
               std::to_string(piece.rows));
     }
     const bool biased = has(piece.name + ".bias");
     const Tensor* bias = biased ? &find(piece.name + ".bias", uint64_t(piece.rows), 1) : nullptr;
-    job.pieces.push_back({&weight, bias, piece.rows});
+    const uint64_t first_row = uint64_t(piece.slice) * uint64_t(piece.rows);
+    job.pieces.push_back({&weight, bias, piece.rows, first_row});
     job.biased = job.biased || biased;
     halves = halves && weight.type == TensorType::f16;
     rows += piece.rows;
@@ -218,12 +223,13 @@ void Packing::pack_matrix(const MatrixJob& job, int32_t panel_begin, int32_t pan
       const Tensor& tensor = *piece.weight;
       const uint64_t bytes = row_bytes(tensor);
       const int64_t values = int64_t(m.depth) * count;
+      const uint64_t from = (piece.first_row + uint64_t(row)) * bytes;
       const size_t to = size_t(column) * size_t(m.depth);
       if (halves) {
-        file.read(tensor, uint64_t(row) * bytes, bytes * uint64_t(count), &half_rows[to]);
+        file.read(tensor, from, bytes * uint64_t(count), &half_rows[to]);
         check_finite(all_finite_halves(&half_rows[to], values), tensor);
       } else {
-        file.read(tensor, uint64_t(row) * bytes, bytes * uint64_t(count), raw.data());
+        file.read(tensor, from, bytes * uint64_t(count), raw.data());
         if (tensor.type == TensorType::f16) {
           kernels.widen_f16(reinterpret_cast<const uint16_t*>(raw.data()), &rows[to], values);
         } else {

@@ -17,10 +17,13 @@ class Packing {
  public:
   enum class Need { required, optional };
 
-  // Rows of a matrix that a tensor gives; name without ".weight" and ".bias".
+  // Rows of a matrix that a tensor gives; name without ".weight" and ".bias". A tensor of three dimensions is `slices`
+  // matrices, one of which the piece is.
   struct Piece {
     std::string name;
     int32_t rows;
+    int32_t slices = 1;
+    int32_t slice = 0;
   };
 
   Packing(const gguf::Reader& file, const kernels::Kernels& kernels) : file(file), kernels(kernels) {}
@@ -46,6 +49,7 @@ class Packing {
     const gguf::Tensor* weight;
     const gguf::Tensor* bias;  // nullptr: none, zeros where another piece has one
     int32_t rows;
+    uint64_t first_row;        // in the tensor
   };
   struct MatrixJob {
     Matrix* target;
@@ -62,7 +66,7 @@ class Packing {
     float* values;
   };
 
-  const gguf::Tensor& find(const std::string& name, uint64_t columns, uint64_t rows) const;
+  const gguf::Tensor& find(const std::string& name, uint64_t columns, uint64_t rows, uint64_t slices = 1) const;
   void place(Arena& arena);
   void pack_matrix(const MatrixJob& job, int32_t panel_begin, int32_t panel_end) const;
   void read_bias(const MatrixJob& job) const;

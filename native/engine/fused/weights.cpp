@@ -63,7 +63,11 @@ class Assembly {
       product(layer.qkv, {{at + "attn_q", queries}, {at + "attn_k", keys}, {at + "attn_v", keys}}, shape.width, false);
     }
     product(layer.attention_out, {{at + "attn_output", shape.width}}, queries, false);
+    if (shape.layer[size_t(index)].mixture) mixture(layer, at);
+    else feed_forward(layer, at);
+  }
 
+  void feed_forward(LayerWeights& layer, const std::string& at) {
     if (shape.architecture->ffn == Ffn::plain) {
       product(layer.up, {{at + "ffn_up", shape.ffn}}, shape.width, false);
     } else if (packing.has(at + "ffn_gate.weight")) {
@@ -72,6 +76,20 @@ class Assembly {
       product(layer.up, {{at + "ffn_up", 2 * shape.ffn}}, shape.width, true);
     }
     product(layer.down, {{at + "ffn_down", shape.width}}, shape.ffn, false);
+  }
+
+  void mixture(LayerWeights& layer, const std::string& at) {
+    for (const char* name : {"ffn_up_exps.bias", "ffn_down_exps.bias", "ffn_gate_exps.weight", "exp_probs_b.bias"}) {
+      packing.forbid(at + name);
+    }
+    const double used = double(shape.experts_used) / shape.experts;
+    product(layer.router, {{at + "ffn_gate_inp", shape.experts}}, shape.width, false);
+    layer.experts.resize(size_t(shape.experts));
+    for (int32_t i = 0; i < shape.experts; i++) {
+      Expert& expert = layer.experts[size_t(i)];
+      product(expert.up, {{at + "ffn_up_exps", shape.ffn, shape.experts, i}}, shape.width, false, used);
+      product(expert.down, {{at + "ffn_down_exps", shape.width, shape.experts, i}}, shape.ffn, false, used);
+    }
   }
 
   void layer_norms(LayerWeights& layer, const std::string& at, int32_t index) {
@@ -98,8 +116,9 @@ class Assembly {
     packing.vector(norm.bias, name + ".bias", columns, Need::optional);
   }
 
-  void product(Matrix& matrix, std::vector<Packing::Piece> pieces, int32_t depth, bool gated) {
-    for (const Packing::Piece& piece : pieces) flops += 2.0 * piece.rows * depth;
+  // `used`: the share of tokens that go through it.
+  void product(Matrix& matrix, std::vector<Packing::Piece> pieces, int32_t depth, bool gated, double used = 1) {
+    for (const Packing::Piece& piece : pieces) flops += 2.0 * piece.rows * depth * used;
     packing.matrix(matrix, std::move(pieces), depth, gated);
     weights.largest_depth = std::max(weights.largest_depth, depth);
   }

@@ -27,6 +27,11 @@ struct NormWeights {
   const float* bias = nullptr;
 };
 
+struct Expert {
+  Matrix up;
+  Matrix down;
+};
+
 struct LayerWeights {
   NormWeights attention_norm;  // before the attention, or after its residual (NormPlace::after)
   NormWeights attention_out_norm;  // NormPlace::sandwich
@@ -36,8 +41,10 @@ struct LayerWeights {
   const float* key_norm = nullptr;
   Matrix qkv;
   Matrix attention_out;
-  Matrix up;
+  Matrix up;                    // none in a mixture of experts
   Matrix down;
+  Matrix router;                // a mixture's: a logit of each expert
+  std::vector<Expert> experts;  // empty: no mixture
 };
 
 // The token embeddings as the file holds them.

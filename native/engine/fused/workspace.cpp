@@ -21,9 +21,10 @@ FusedWorkspace::FusedWorkspace(const Model& model, int32_t tokens) : tokens(toke
 void FusedWorkspace::place(const Model& model, Arena& arena) {
   const ModelShape& shape = model.shape;
   const kernels::Layout layout = model.kernels->layout;
-  const auto floats = [&](int32_t columns) {
-    return arena.take<float>(uint64_t(tokens) * uint64_t(kernels::row_stride(columns)));
+  const auto f32_matrix = [&](int32_t rows, int32_t columns) {
+    return arena.take<float>(uint64_t(rows) * uint64_t(kernels::row_stride(columns)));
   };
+  const auto floats = [&](int32_t columns) { return f32_matrix(tokens, columns); };
   const auto activation_bytes = [&](int32_t columns) { return kernels::activation_bytes(layout, tokens, columns); };
   const auto activation = [&](int32_t columns) { return arena.take_bytes(activation_bytes(columns)); };
 
@@ -34,12 +35,24 @@ void FusedWorkspace::place(const Model& model, Arena& arena) {
   const bool padded = shape.qkv_width() % 32 != 0 || shape.attention_width() % 32 != 0 || shape.ffn % 32 != 0;
   const uint64_t qkv_bytes = (activation_bytes(shape.qkv_width()) + 63) / 64 * 64;
   const uint64_t pair_bytes = (qkv_bytes + activation_bytes(shape.attention_width()) + 63) / 64 * 64;
-  const uint64_t inner_bytes = activation_bytes(shape.ffn);
+  const int32_t gathered_rows = most_gathered_rows(tokens, shape.experts, shape.experts_used);
+  const uint64_t inner_bytes = kernels::activation_bytes(layout, std::max(tokens, gathered_rows), shape.ffn);
   char* start = static_cast<char*>(
       arena.take_bytes(padded ? pair_bytes + inner_bytes : std::max(pair_bytes, inner_bytes)));
   qkv = start;
   attended = start == nullptr ? nullptr : start + qkv_bytes;
   inner = start == nullptr || !padded ? start : start + pair_bytes;
+  if (shape.experts != 0) {
+    const uint64_t choices = uint64_t(tokens) * uint64_t(shape.experts_used);
+    logits = floats(shape.experts);
+    routing.experts = arena.take<int32_t>(choices);
+    routing.weights = arena.take<float>(choices);
+    routing.slots = arena.take<int32_t>(choices);
+    routing.starts = arena.take<int32_t>(uint64_t(shape.experts));
+    routing.counts = arena.take<int32_t>(uint64_t(shape.experts));
+    gathered = arena.take_bytes(kernels::activation_bytes(layout, gathered_rows, shape.width));
+    expert_out = f32_matrix(gathered_rows, shape.width);
+  }
   selected = floats(shape.width);
   selected_normed = activation(shape.width);
   pooled = floats(shape.width);

@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 #include "engine/fused/memory.h"
 #include "engine/fused/model.h"
+#include "engine/fused/routing.h"
 
 namespace inlay::fused {
 
@@ -24,7 +25,12 @@ class FusedWorkspace final : public Workspace {
   void* normed;           // the input of a product, tokens x width
   void* qkv;              // tokens x qkv_width
   void* attended;         // tokens x attention_width
-  void* inner;            // tokens x ffn; may share the memory of qkv and attended, which are done with by then
+  void* inner;            // tokens x ffn; may share the memory of qkv and attended, which are done with by then. In a
+                          // mixture of experts gathered rows x ffn
+  float* logits;          // tokens x experts
+  Routing routing;        // of tokens
+  void* gathered;         // the rows of each expert, gathered rows x width
+  float* expert_out;      // what the experts make of them
   float* selected;        // rows of `hidden` that pooling reads, sequences x width
   void* selected_normed;
   float* pooled;          // sequences x width
