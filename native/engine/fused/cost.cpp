@@ -78,9 +78,9 @@ double measure_rate(const kernels::Kernels& kernels) {
 
 Cost estimate_cost(const Model& model, double rate) {
   const double flops = std::max(1.0, model.weights.flops_per_token);
-  // Weights stream through the cache once a pass; enough tokens that computing takes twice as long as that.
+  // Weights stream through the cache once a pass; enough tokens that computing takes four times as long as that.
   const double weight_bytes = double(model.weights.memory.size()) - double(model.weights.table_bytes);
-  const double streaming = 2.0 * std::max(0.0, weight_bytes) / memory_rate;
+  const double streaming = 4.0 * std::max(0.0, weight_bytes) / memory_rate;
   const double seconds = std::max(batch_seconds, streaming);
   const double tokens = std::min(std::max(seconds * rate / flops, 16.0), 4096.0);
   const double split = step_seconds * steps_per_layer * double(model.shape.layers) * rate / flops;
