@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
@@ -339,6 +339,18 @@ describe("a bad file", () => {
     const partial = partials().find((entry) => entry.endsWith(".partial"))!;
     writeFileSync(box.path(".cache/inlay/partial", partial), Buffer.alloc(1000), { flag: "r+" });
     expect(readFileSync((await pullModel("hf:o/r")).path).equals(SMALL)).toBe(true);
+  });
+
+  it("taken over by a process that ended right then is continued", async () => {
+    await interrupt();
+    const partial = partials().find((entry) => entry.endsWith(".partial"))!;
+    const folder = box.path(".cache/inlay/partial");
+    // A process number that no system gives.
+    renameSync(join(folder, partial), join(folder, partial.replace(/-\d+-(\d+\.partial)$/, "-99999999-$1")));
+    const before = hub.bytesServed;
+    await pullModel("hf:o/r");
+    expect(hub.bytesServed - before).toBeLessThan(SMALL.length - 60_000);
+    expect(partials()).toEqual([]);
   });
 
   it.each([

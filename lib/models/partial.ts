@@ -12,23 +12,29 @@ const CHECKPOINT = 500;
 /** A partial file that nobody continued for so long is removed, in ms. */
 const ABANDONED = 7 * 24 * 3600_000;
 const HOST = createHash("sha256").update(hostname()).update(processNamespace()).digest("hex").slice(0, 8);
-const NAME = /^([0-9a-f]{64})\.([0-9a-f]{8})-(\d+)-\d+\.partial$/;
+/** Of the file: its hash, the host and the process that write to it, and a number of its own. */
+const NAME = /^([0-9a-f]{64})\.([0-9a-f]{8})-(\d+)-(\d+)\.partial$/;
+/** Of the note of what has arrived: the hash and the file's number. */
+const NOTE = /^([0-9a-f]{64})\.(\d+)\.json(?:\.new)?$/;
 
 /**
  * A file on its way, in a folder of its own beside the caches: nothing there is ever taken for a model. Its name
  * says which process writes to it, so that two may fetch the same file and the next one continues what a dead one
- * left.
+ * left. What has arrived is noted under a name that does not change with the process: taking a file over is one
+ * rename, and a process that ends at any moment leaves both parts of it.
  */
 export class PartialFile {
   readonly path: string;
   readonly size: number;
+  readonly #note: string;
   #file: FileHandle;
   #done: Intervals;
   #saved = Date.now();
   #saving: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, size: number, file: FileHandle, done: Intervals) {
+  private constructor(path: string, note: string, size: number, file: FileHandle, done: Intervals) {
     this.path = path;
+    this.#note = note;
     this.size = size;
     this.#file = file;
     this.#done = done;
@@ -38,10 +44,11 @@ export class PartialFile {
   static async open(sha256: string, size: number): Promise<PartialFile> {
     const folder = partialFolder();
     await mkdir(folder, { recursive: true });
-    const path = join(folder, `${sha256}.${HOST}-${process.pid}-${randomInt(2 ** 47)}.partial`);
-    const done = await adopt(folder, sha256, path, size);
-    const file = await open(path, done === undefined ? "w+" : "r+");
-    return new PartialFile(path, size, file, done ?? new Intervals());
+    const adopted = await adopt(folder, sha256, size);
+    const number = adopted?.number ?? String(randomInt(2 ** 47));
+    const path = join(folder, fileName(sha256, process.pid, number));
+    const file = await open(path, adopted === undefined ? "w+" : "r+");
+    return new PartialFile(path, join(folder, noteName(sha256, number)), size, file, adopted?.done ?? new Intervals());
   }
 
   /** Bytes that have arrived. */
@@ -71,8 +78,8 @@ export class PartialFile {
     const step = async () => {
       const done = this.#done.toJSON();
       await this.#file.datasync();
-      await writeFile(`${this.path}.json.new`, JSON.stringify({ size: this.size, done }));
-      await rename(`${this.path}.json.new`, `${this.path}.json`);
+      await writeFile(`${this.#note}.new`, JSON.stringify({ size: this.size, done }));
+      await rename(`${this.#note}.new`, this.#note);
     };
     this.#saving = this.#saving.then(step, step);
     return this.#guard(() => this.#saving);
@@ -97,7 +104,7 @@ export class PartialFile {
       await this.#file.close();
       await renamePatiently(this.path, path);
       await syncFolder(dirname(path));
-      await rm(`${this.path}.json`, { force: true });
+      await rm(this.#note, { force: true });
     });
   }
 
@@ -107,14 +114,13 @@ export class PartialFile {
     await this.#file.close().catch(() => undefined);
     // Under this process's number the next attempt of this same process would take it for being written to.
     const ownerless = this.path.replace(/-\d+-(\d+\.partial)$/, "-0-$1");
-    await rename(`${this.path}.json`, `${ownerless}.json`).catch(() => undefined);
     await rename(this.path, ownerless).catch(() => undefined);
   }
 
   async remove(): Promise<void> {
     await this.#saving.catch(() => undefined);
     await this.#file.close().catch(() => undefined);
-    for (const suffix of ["", ".json", ".json.new"]) await rm(this.path + suffix, { force: true });
+    for (const path of [this.path, this.#note, `${this.#note}.new`]) await rm(path, { force: true });
   }
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {
@@ -154,12 +160,24 @@ export async function syncFolder(path: string): Promise<void> {
 /** Removes what dead processes left of a file that is complete now, and whatever nobody continued for a week. */
 export async function sweepPartialFiles(sha256: string): Promise<void> {
   const folder = partialFolder();
-  for (const entry of await readdir(folder).catch(() => [])) {
-    const path = join(folder, entry);
-    const [, hash, host, pid] = NAME.exec(entry.replace(/\.json(\.new)?$/, "")) ?? [];
+  const entries = await readdir(folder).catch(() => []);
+  const isAbandoned = async (entry: string) => {
+    const { mtimeMs } = (await stat(join(folder, entry)).catch(() => undefined)) ?? { mtimeMs: Date.now() };
+    return Date.now() - mtimeMs > ABANDONED;
+  };
+  const kept = new Set<string>();
+  for (const entry of entries) {
+    const [, hash, host, pid, number] = NAME.exec(entry) ?? [];
+    if (number === undefined) continue;
     const finished = hash === sha256 && host === HOST && !isAlive(Number(pid));
-    const { mtimeMs } = (await stat(path).catch(() => undefined)) ?? { mtimeMs: Date.now() };
-    if (finished || Date.now() - mtimeMs > ABANDONED) await rm(path, { force: true });
+    if (finished || (await isAbandoned(entry))) await rm(join(folder, entry), { force: true });
+    else kept.add(number);
+  }
+  for (const entry of entries) {
+    const [, hash, number] = NOTE.exec(entry) ?? [];
+    if (number === undefined || kept.has(number)) continue;
+    // A file that came since the folder was read has a note of its own; only what is old or this hash's goes.
+    if (hash === sha256 || (await isAbandoned(entry))) await rm(join(folder, entry), { force: true });
   }
 }
 
@@ -167,22 +185,28 @@ export function partialFolder(): string {
   return join(cacheFolder(), "partial");
 }
 
+const fileName = (sha256: string, pid: number, number: string) => `${sha256}.${HOST}-${pid}-${number}.partial`;
+const noteName = (sha256: string, number: string) => `${sha256}.${number}.json`;
+
 /** Renames a dead process's file to ours; of two processes that try, one succeeds. */
-async function adopt(folder: string, sha256: string, path: string, size: number): Promise<Intervals | undefined> {
+async function adopt(
+  folder: string,
+  sha256: string,
+  size: number,
+): Promise<{ number: string; done: Intervals } | undefined> {
   for (const entry of await readdir(folder)) {
-    const [, hash, host, pid] = NAME.exec(entry) ?? [];
-    if (hash !== sha256 || host !== HOST || isAlive(Number(pid))) continue;
-    const found = join(folder, entry);
+    const [, hash, host, pid, number] = NAME.exec(entry) ?? [];
+    if (number === undefined || hash !== sha256 || host !== HOST || isAlive(Number(pid))) continue;
+    const ours = join(folder, fileName(sha256, process.pid, number));
     try {
-      await rename(found, path);
+      await rename(join(folder, entry), ours);
     } catch {
       continue;
     }
-    const done = await readState(`${found}.json`, size);
-    await rename(`${found}.json`, `${path}.json`).catch(() => undefined);
-    await rm(`${found}.json.new`, { force: true });
-    if (done !== undefined) return done;
-    await rm(path, { force: true });
+    const note = join(folder, noteName(sha256, number));
+    const done = await readState(note, size);
+    if (done !== undefined) return { number, done };
+    for (const path of [ours, note, `${note}.new`]) await rm(path, { force: true });
   }
   return undefined;
 }
