@@ -111,7 +111,7 @@ class Pipeline {
   template <Shape shape>
   INLAY_INLINE void block(int32_t row, int32_t panel) {
     start_sums<shape>(panel);
-    Operands at = {row_of(p.a, p.depth, row), row_of(p.a, p.depth, row + tile_rows), panel_start(panel),
+    Operands at = {tiled_row(p.a, p.depth, row), tiled_row(p.a, p.depth, row + tile_rows), panel_start(panel),
                    panel_start(panel + 1)};
     Sums first = waiting[0], second = waiting[1];
     const char* fetched = ahead;
@@ -124,8 +124,8 @@ class Pipeline {
           second.rows = 0;
         }
       }
-      for (int32_t i = 0; i < lines_per_step; i++) _mm_prefetch(fetched + i * row_bytes, _MM_HINT_T1);
-      fetched += lines_per_step * row_bytes;
+      for (int32_t i = 0; i < lines_per_step; i++) _mm_prefetch(fetched + i * tile_row_bytes, _MM_HINT_T1);
+      fetched += lines_per_step * tile_row_bytes;
     }
     ahead = fetched;
     store_sums<shape>(row, panel);
@@ -198,7 +198,7 @@ void product_with(const Product& p, int32_t row_begin, int32_t row_end, int32_t 
   // than it takes to multiply; then the panels are read once, in order, which the hardware's prefetcher follows.
   constexpr int32_t most_lines_per_step = 16;
   const int32_t blocks = tiles / 2 * 2 + (odd ? 1 : 0);
-  const int32_t lines = (2 * step_bytes / row_bytes + blocks - 1) / most(1, blocks);
+  const int32_t lines = (2 * step_bytes / tile_row_bytes + blocks - 1) / most(1, blocks);
   const int64_t panel_bytes = int64_t(steps_of(p.depth)) * step_bytes;
   for (int32_t panel = panel_begin; panel < panel_end; panel += 2) {
     const bool two = panel + 1 < panel_end;

@@ -1,4 +1,3 @@
-#define INLAY_TWO_PANELS
 #include "kernels/vec_avx512.h"
 #include "kernels/vec_math.h"
 #include "kernels/f32_kernels.h"

@@ -19,11 +19,11 @@ INLAY_INLINE void multiply_rows(const char* a, const char* panel, int32_t steps,
   for (int32_t step = 0; step < steps; step++) {
 #pragma GCC unroll 4
     for (int32_t pair = 0; pair < 16; pair++) {
-      const __m512i weights[2] = {_mm512_load_si512(panel + pair * row_bytes),
-                                  _mm512_load_si512(panel + tile_bytes + pair * row_bytes)};
+      const __m512i weights[2] = {_mm512_load_si512(panel + pair * tile_row_bytes),
+                                  _mm512_load_si512(panel + tile_bytes + pair * tile_row_bytes)};
 #pragma GCC unroll 8
       for (int r = 0; r < sum_rows; r++) {
-        const __m512i x = broadcast_pair(a + r * row_bytes + pair * 4);
+        const __m512i x = broadcast_pair(a + r * tile_row_bytes + pair * 4);
         sums[r][0] = add_dots(sums[r][0], weights[0], x);
         sums[r][1] = add_dots(sums[r][1], weights[1], x);
       }
@@ -47,7 +47,7 @@ void multiply_panel(const char* a, int64_t a_stride, int32_t rows, const char* p
     Vec sums[sum_rows][2];
 #pragma GCC unroll 8
     for (auto& row : sums) row[0] = row[1] = zero();
-    multiply_rows(a + r / tile_rows * a_stride + r % tile_rows * row_bytes, panel, steps, sums);
+    multiply_rows(a + r / tile_rows * a_stride + r % tile_rows * tile_row_bytes, panel, steps, sums);
     store_sums(sums, out + r * out_stride, out_stride);
   }
 }
@@ -65,7 +65,7 @@ struct Prefetch {
   const char* next;
   int64_t share;
   void block() {
-    for (int64_t i = 0; i < share; i += row_bytes) _mm_prefetch(next + i, _MM_HINT_T1);
+    for (int64_t i = 0; i < share; i += tile_row_bytes) _mm_prefetch(next + i, _MM_HINT_T1);
     next += share;
   }
 };
@@ -80,7 +80,7 @@ void product_with(const Product& p, int32_t row_begin, int32_t row_end, int32_t 
     const char* weights = static_cast<const char*>(p.panels) + panel * panel_bytes;
     const float* bias = p.bias == nullptr ? nullptr : p.bias + int64_t(panel) * panel_width;
     const Vec start[2] = {bias == nullptr ? zero() : load(bias), bias == nullptr ? zero() : load(bias + lanes)};
-    Prefetch prefetch = {weights + panel_bytes, panel + 1 < panel_end ? panel_bytes / blocks / row_bytes * row_bytes : 0};
+    Prefetch prefetch = {weights + panel_bytes, panel + 1 < panel_end ? panel_bytes / blocks / tile_row_bytes * tile_row_bytes : 0};
     for (int32_t row = row_begin; row < row_end; row += sum_rows) {
       Vec sums[sum_rows][2];
 #pragma GCC unroll 8
@@ -89,7 +89,7 @@ void product_with(const Product& p, int32_t row_begin, int32_t row_end, int32_t 
         s[1] = start[1];
       }
       prefetch.block();
-      multiply_rows(row_of(p.a, p.depth, row), weights, steps, sums);
+      multiply_rows(tiled_row(p.a, p.depth, row), weights, steps, sums);
       store_sums(sums, block_sums, panel_width);
       Sums rest = place_sums(p, panel, row, least(row + sum_rows, row_end), block_sums);
       while (rest.rows > 0) finish_row<epilogue>(rest);

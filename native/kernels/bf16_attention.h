@@ -57,7 +57,7 @@ struct HeadColumns {
 };
 
 INLAY_INLINE __m512i head_values(const HeadColumns& head, int32_t token, int32_t column) {
-  return load_columns(row_of(head.activation, head.columns, head.first_row + token), head.first_column + column,
+  return load_columns(tiled_row(head.activation, head.columns, head.first_row + token), head.first_column + column,
                       least(tile_columns, head.size - column));
 }
 
@@ -89,7 +89,7 @@ void pack_values(const HeadColumns& head, KeyRange range, char* out) {
       const int32_t key = range.begin + 2 * pair;
       const __m512i a = key < range.end ? head_values(head, key, column) : _mm512_setzero_si512();
       const __m512i b = key + 1 < range.end ? head_values(head, key + 1, column) : _mm512_setzero_si512();
-      char* to = out + pair / 16 * step_bytes + pair % 16 * row_bytes;
+      char* to = out + pair / 16 * step_bytes + pair % 16 * tile_row_bytes;
       _mm512_store_si512(to, _mm512_permutex2var_epi16(a, low, b));
       _mm512_store_si512(to + tile_bytes, _mm512_permutex2var_epi16(a, high, b));
     }
@@ -101,7 +101,7 @@ void pack_queries(const HeadColumns& head, int32_t query_begin, int32_t query_en
   const int32_t steps = steps_of(head.size);
   for (int32_t query = query_begin; query < query_end; query++) {
     const int32_t r = query - query_begin;
-    char* row = out + r / tile_rows * steps * tile_bytes + r % tile_rows * row_bytes;
+    char* row = out + r / tile_rows * steps * tile_bytes + r % tile_rows * tile_row_bytes;
     for (int32_t step = 0; step < steps; step++) {
       _mm512_store_si512(row + step * tile_bytes, head_values(head, query, step * tile_columns));
     }
@@ -172,7 +172,7 @@ void attend(const Attention& p, const HeadMemory& memory, KeyRange packed, int32
   }
   float inverse[query_rows];
   for (int32_t r = 0; r < rows; r++) {
-    char* weights = memory.weights + int64_t(r / tile_rows) * key_steps * tile_bytes + r % tile_rows * row_bytes;
+    char* weights = memory.weights + int64_t(r / tile_rows) * key_steps * tile_bytes + r % tile_rows * tile_row_bytes;
     inverse[r] = 1.0f / weigh(p, memory.scores + r * memory.score_stride, query_begin + r, head, range, weights);
   }
   const int32_t out_columns = p.heads * p.head_size;
@@ -185,13 +185,13 @@ void attend(const Attention& p, const HeadMemory& memory, KeyRange packed, int32
       const Vec scale = set1(inverse[r]);
       const float* from = sums + r * panel_width;
       const __m512i values = narrow(mul(load(from), scale), mul(load(from + lanes), scale));
-      store_columns(row_of(p.out, out_columns, int64_t(p.out_row) + query_begin + r), head * p.head_size + column,
+      store_columns(tiled_row(p.out, out_columns, int64_t(p.out_row) + query_begin + r), head * p.head_size + column,
                     least(panel_width, p.head_size - column), values);
     }
   }
   if (head + 1 < p.heads || out_columns % tile_columns == 0) return;
   for (int32_t r = 0; r < rows; r++) {
-    store_columns(row_of(p.out, out_columns, int64_t(p.out_row) + query_begin + r), out_columns,
+    store_columns(tiled_row(p.out, out_columns, int64_t(p.out_row) + query_begin + r), out_columns,
                   tile_columns - out_columns % tile_columns, _mm512_setzero_si512());
   }
 }

@@ -13,20 +13,10 @@
 namespace inlay::kernels {
 namespace {
 
-constexpr int32_t tile_rows = 16;
-constexpr int32_t tile_columns = 32;
-constexpr int32_t tile_bytes = 1024;
-constexpr int32_t row_bytes = 64;                 // of a row inside a tile
 constexpr int32_t panel_width = 32;               // panel_columns
 constexpr int32_t step_bytes = 2 * tile_bytes;    // of a panel for 32 of the depth
 
 INLAY_INLINE int32_t steps_of(int32_t depth) { return padded_columns(depth) / tile_columns; }
-
-// Where a row begins, in the first of its tiles; column c is tile_bytes * (c / 32) + 2 * (c % 32) bytes on.
-INLAY_INLINE char* row_of(const void* activation, int32_t columns, int64_t row) {
-  const char* start = static_cast<const char*>(activation);
-  return const_cast<char*>(start) + row / tile_rows * steps_of(columns) * tile_bytes + row % tile_rows * row_bytes;
-}
 
 INLAY_INLINE __mmask32 first_32(int32_t n) { return __mmask32((uint64_t(1) << n) - 1); }
 
@@ -81,14 +71,14 @@ void pack(const float* rows, int32_t stride, int32_t depth, void* panel) {
 
 void norm(const Norm& p, int32_t row_begin, int32_t row_end) {
   norm_rows(p, row_begin, row_end, [&p](int32_t m, int32_t c, const Vec(&y)[2]) {
-    _mm512_store_si512(row_of(p.activation, p.columns, m) + c / tile_columns * tile_bytes, narrow(y[0], y[1]));
+    _mm512_store_si512(tiled_row(p.activation, p.columns, m) + c / tile_columns * tile_bytes, narrow(y[0], y[1]));
   });
 }
 
 void convert(const float* in, void* activation, int32_t columns, int32_t row_begin, int32_t row_end) {
   for (int32_t m = row_begin; m < row_end; m++) {
     const float* from = in + int64_t(m) * row_stride(columns);
-    char* to = row_of(activation, columns, m);
+    char* to = tiled_row(activation, columns, m);
     for (int32_t c = 0; c < columns; c += tile_columns, to += tile_bytes) {
       _mm512_store_si512(to, narrow(load(from + c), load(from + c + lanes)));
     }
@@ -100,7 +90,7 @@ void heads(const HeadPass& p, int32_t row_begin, int32_t row_end) {
   constexpr int32_t largest_head = 256;
   alignas(64) float head[largest_head];
   for (int32_t m = row_begin; m < row_end; m++) {
-    char* row = row_of(p.activation, p.columns, m);
+    char* row = tiled_row(p.activation, p.columns, m);
     const float* cosines = row_rotations(p, m);
     for (int32_t h = 0; h < p.heads; h++) {
       const int32_t first = p.first_column + h * p.head_size;
@@ -129,15 +119,15 @@ struct Sums {
 };
 
 INLAY_INLINE Sums place_sums(const Product& p, int32_t panel, int32_t row, int32_t row_end, const float* sums) {
-  Sums s = {sums, nullptr, row_bytes, least(tile_rows, row_end - row), false};
+  Sums s = {sums, nullptr, tile_row_bytes, least(tile_rows, row_end - row), false};
   if (p.epilogue == Epilogue::store_f32 || p.epilogue == Epilogue::add_f32) {
     s.out_step = int64_t(row_stride(p.columns)) * int64_t(sizeof(float));
     s.out = reinterpret_cast<char*>(p.sums + int64_t(row) * row_stride(p.columns) + panel * panel_width);
   } else if (is_gated(p.epilogue)) {
-    s.out = row_of(p.out, p.columns, row) + int64_t(panel / 2) * tile_bytes + panel % 2 * (row_bytes / 2);
+    s.out = tiled_row(p.out, p.columns, row) + int64_t(panel / 2) * tile_bytes + panel % 2 * (tile_row_bytes / 2);
     s.last_half = panel % 2 == 0 && (panel + 1) * (panel_width / 2) >= p.columns;
   } else {
-    s.out = row_of(p.out, p.columns, row) + int64_t(panel) * tile_bytes;
+    s.out = tiled_row(p.out, p.columns, row) + int64_t(panel) * tile_bytes;
   }
   return s;
 }

@@ -33,6 +33,9 @@ enum class Isa : int32_t { scalar, neon, avx2, avx512, avx512_bf16, amx_bf16 };
 //               is what one AMX tile register loads from consecutive cache lines.
 enum class Layout : int32_t { f32_rows, bf16_tiles };
 
+static constexpr int32_t tile_rows = 16, tile_columns = 32;
+static constexpr int32_t tile_row_bytes = 64, tile_bytes = 1024;
+
 static constexpr int32_t padded_columns(int32_t columns) { return (columns + 31) / 32 * 32; }
 
 // Floats from one row of an f32 matrix to the next. An odd number of cache lines, so that a block of rows at one
@@ -184,7 +187,31 @@ const Kernels* find(Isa isa);
 
 static inline uint64_t activation_bytes(Layout layout, int64_t rows, int32_t columns) {
   if (layout == Layout::f32_rows) return uint64_t(rows) * row_stride(columns) * sizeof(float);
-  return uint64_t(rows + 15) / 16 * 16 * padded_columns(columns) * 2;
+  return uint64_t(rows + tile_rows - 1) / tile_rows * tile_rows * padded_columns(columns) * 2;
+}
+
+// Where a row of bf16_tiles begins, in the first of its tiles; column c is tile_bytes * (c / 32) + 2 * (c % 32) bytes
+// on.
+static inline char* tiled_row(const void* activation, int32_t columns, int64_t row) {
+  const char* start = static_cast<const char*>(activation);
+  const int32_t tiles = padded_columns(columns) / tile_columns;
+  return const_cast<char*>(start) + row / tile_rows * tiles * tile_bytes + row % tile_rows * tile_row_bytes;
+}
+
+// Copies a row of an activation matrix into a row of another.
+static inline void copy_row(Layout layout, int32_t columns, const void* from, int64_t from_row, void* to,
+                            int64_t to_row) {
+  if (layout == Layout::f32_rows) {
+    const int64_t stride = row_stride(columns);
+    __builtin_memcpy(static_cast<float*>(to) + to_row * stride, static_cast<const float*>(from) + from_row * stride,
+                     uint64_t(stride) * sizeof(float));
+    return;
+  }
+  const char* source = tiled_row(from, columns, from_row);
+  char* target = tiled_row(to, columns, to_row);
+  for (int32_t tile = 0; tile < padded_columns(columns) / tile_columns; tile++) {
+    __builtin_memcpy(target + int64_t(tile) * tile_bytes, source + int64_t(tile) * tile_bytes, tile_row_bytes);
+  }
 }
 
 static inline uint64_t panel_bytes(const Kernels& kernels, PanelType type, int32_t depth) {

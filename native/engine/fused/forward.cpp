@@ -43,22 +43,6 @@ kernels::Product product_of(const Matrix& m, const void* input, Epilogue epilogu
   return {input, m.panels, m.type, m.bias, m.depth, m.columns, epilogue, out, sums, nullptr};
 }
 
-// Copies a row of an activation matrix into a row of another.
-void copy_row(Layout layout, int32_t columns, const void* from, int32_t from_row, void* to, int32_t to_row) {
-  const char* source = static_cast<const char*>(from);
-  char* target = static_cast<char*>(to);
-  if (layout == Layout::f32_rows) {
-    const int64_t bytes = kernels::row_stride(columns) * int64_t(sizeof(float));
-    std::memcpy(target + to_row * bytes, source + from_row * bytes, size_t(bytes));
-    return;
-  }
-  constexpr int64_t tile_rows = 16, row_bytes = 64, tile_bytes = tile_rows * row_bytes;
-  const int64_t tiles = kernels::padded_columns(columns) / 32;
-  source += from_row / tile_rows * tiles * tile_bytes + from_row % tile_rows * row_bytes;
-  target += to_row / tile_rows * tiles * tile_bytes + to_row % tile_rows * row_bytes;
-  for (int64_t i = 0; i < tiles; i++) std::memcpy(target + i * tile_bytes, source + i * tile_bytes, row_bytes);
-}
-
 // One forward pass. A pass on one thread calls the kernels one after another; a split pass hands each step to the
 // team as tasks and waits for it, with the kernels' ranges cut finer.
 class Pass {
@@ -133,7 +117,7 @@ class Pass {
     return std::max(grain, (total + parts - 1) / parts / grain * grain);
   }
 
-  static constexpr int32_t row_grain = 16;   // rows of a bf16 tile
+  static constexpr int32_t row_grain = kernels::tile_rows;
   static constexpr int32_t panel_grain = 2;  // panels that kernels take together where they can
 
   // ---- steps ----
@@ -289,7 +273,7 @@ class Pass {
     place_rows(w.routing, rows, shape.experts, used);
     in_pieces(rows, row_grain, [&](int32_t begin, int32_t end, void*) {
       for (int32_t i = begin * used; i < end * used; i++) {
-        copy_row(k.layout, shape.width, input, i / used, w.gathered, w.routing.slots[i]);
+        kernels::copy_row(k.layout, shape.width, input, i / used, w.gathered, w.routing.slots[i]);
       }
     });
   }

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "kernels/kernels.h"
+
 namespace inlay::fused {
 
 // Which experts each row of a mixture goes through, and where its copy for each of them lies: the rows of one expert
@@ -13,7 +15,7 @@ struct Routing {
   int32_t* starts;   // first gathered row of each expert, a multiple of `grain`
   int32_t* counts;   // gathered rows of each expert
 
-  static constexpr int32_t grain = 16;  // rows of a bf16 tile, on which products start
+  static constexpr int32_t grain = kernels::tile_rows;  // products start on whole tiles
 };
 
 // How many gathered rows there can be.
