@@ -42,14 +42,20 @@ inline int32_t total_tokens(const std::vector<Ids>& texts) {
   return tokens;
 }
 
-// The vectors of `texts` from one pass, in the order given; split over a team where it has more than one thread.
-inline std::vector<Vector> embed(const fused::Model& model, fused::FusedWorkspace& workspace,
-                                 const std::vector<Ids>& texts, int32_t threads = 1) {
-  std::vector<Vector> vectors(texts.size(), Vector(size_t(model.shape.output_width())));
+// One view of each text, whose vector goes to its row of `vectors`.
+inline std::vector<SequenceView> views_of(const std::vector<Ids>& texts, std::vector<Vector>& vectors) {
   std::vector<SequenceView> views;
   for (size_t i = 0; i < texts.size(); i++) {
     views.push_back({texts[i].data(), int32_t(texts[i].size()), vectors[i].data()});
   }
+  return views;
+}
+
+// The vectors of `texts` from one pass, in the order given; split over a team where it has more than one thread.
+inline std::vector<Vector> embed(const fused::Model& model, fused::FusedWorkspace& workspace,
+                                 const std::vector<Ids>& texts, int32_t threads = 1) {
+  std::vector<Vector> vectors(texts.size(), Vector(size_t(model.shape.output_width())));
+  const std::vector<SequenceView> views = views_of(texts, vectors);
   ThreadTeam team(threads);
   const std::atomic<bool> cancelled{false};
   fused::forward(model, workspace, views.data(), int32_t(views.size()), team, threads > 1, cancelled);
