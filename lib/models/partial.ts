@@ -120,7 +120,7 @@ export class PartialFile {
   async remove(): Promise<void> {
     await this.#saving.catch(() => undefined);
     await this.#file.close().catch(() => undefined);
-    for (const path of [this.path, this.#note, `${this.#note}.new`]) await rm(path, { force: true });
+    await removeAll(this.path, this.#note);
   }
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {
@@ -206,9 +206,13 @@ async function adopt(
     const note = join(folder, noteName(sha256, number));
     const done = await readState(note, size);
     if (done !== undefined) return { number, done };
-    for (const path of [ours, note, `${note}.new`]) await rm(path, { force: true });
+    await removeAll(ours, note);
   }
   return undefined;
+}
+
+async function removeAll(file: string, note: string): Promise<void> {
+  for (const path of [file, note, `${note}.new`]) await rm(path, { force: true });
 }
 
 async function readState(path: string, size: number): Promise<Intervals | undefined> {
