@@ -73,7 +73,7 @@ describe.skipIf(!asked)("the package", () => {
     // inlay comes from the tarball; its dependencies come from npm's cache, or else from the registry.
     run("npm", ["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", tarball], consumer);
     installed = join(consumer, "node_modules", "inlay");
-    for (const name of ["package-esm.mjs", "package-cjs.cjs"])
+    for (const name of ["package-esm.mjs", "package-cjs.cjs", "package-report.cjs"])
       cpSync(join(__dirname, "fixtures", name), join(consumer, name));
   }, 600_000);
   afterAll(() => rmSync(work, { recursive: true, force: true }));
