@@ -236,6 +236,7 @@ export interface RuntimeStats {
     microBatches: number;
     /** Texts answered with the vector of an identical text in the queue. */
     deduplicated: number;
+    /** Jobs that ended early because their caller gave up; those that failed, each counted once. */
     aborted: number;
     failed: number;
     loads: number;

@@ -17,6 +17,11 @@ Job::Job(std::shared_ptr<Model> model, JobOptions options, int64_t count, float*
   if (options_.kind == JobKind::tokenize) ids_.resize(static_cast<size_t>(count));
 }
 
+void Job::count_in(JobOutcomes& outcomes) {
+  std::lock_guard lock(mutex_);
+  outcomes_ = &outcomes;
+}
+
 void Job::deliver(int64_t index, const float* vector) noexcept {
   std::unique_lock lock(mutex_);
   if (is_settled()) return;
@@ -77,6 +82,7 @@ void Job::settle() {
   std::sort(truncated_.begin(), truncated_.end());
   rows_ = nullptr;
   tokens_ = nullptr;
+  if (failure_ && outcomes_) (failure_->code == FailureCode::aborted ? outcomes_->aborted : outcomes_->failed)++;
   settled_.store(true, std::memory_order_release);
   listener_->settled(shared_from_this());
 }

@@ -40,6 +40,11 @@ class JobListener {
   virtual void settled(std::shared_ptr<Job> job) noexcept = 0;
 };
 
+// How calls ended that did not succeed. Counted before the listener hears of it.
+struct JobOutcomes {
+  std::atomic<int64_t> aborted{0}, failed{0};
+};
+
 // One sequence waiting for its pass, and the texts that want its vector: several where texts are identical.
 struct Sequence {
   struct Target {
@@ -63,6 +68,9 @@ class Job : public std::enable_shared_from_this<Job> {
   const std::shared_ptr<Model>& model() const { return model_; }
   const JobOptions& options() const { return options_; }
   int64_t count() const { return count_; }
+
+  // Counts the job's end in `outcomes`, which outlive it.
+  void count_in(JobOutcomes& outcomes);
 
   // Results. Each returns at once when the job has settled. Where there is no memory to keep one, the job fails.
   // The pooled vector of text `index`: checked, cut, normalised, written.
@@ -108,6 +116,7 @@ class Job : public std::enable_shared_from_this<Job> {
   const std::shared_ptr<JobListener> listener_;
 
   std::mutex mutex_;
+  JobOutcomes* outcomes_ = nullptr;
   float* rows_;
   int32_t* tokens_;
   int64_t done_ = 0;

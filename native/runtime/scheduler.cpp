@@ -195,7 +195,10 @@ void Scheduler::shutdown() {
 
 SchedulerStats Scheduler::stats() {
   std::lock_guard lock(mutex_);
-  return stats_;
+  SchedulerStats stats = stats_;
+  stats.aborted = outcomes_.aborted;
+  stats.failed = outcomes_.failed;
+  return stats;
 }
 
 }  // namespace inlay

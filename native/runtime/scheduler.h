@@ -151,7 +151,8 @@ class Scheduler {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> work_waits_{false};  // calls threads that have joined another's pass back to the queue
   int64_t process_id_ = 0;
-  SchedulerStats stats_;
+  SchedulerStats stats_;   // but for how jobs ended
+  JobOutcomes outcomes_;
 };
 
 }  // namespace inlay

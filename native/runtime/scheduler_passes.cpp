@@ -40,7 +40,6 @@ void Scheduler::run_tokenize(Lock& lock, TokenizeUnit& unit) {
   const bool embeds = options.kind == JobKind::embed;
   const auto specials = engine.prefix().size() + engine.suffix().size();
   std::vector<std::shared_ptr<Sequence>> sequences;
-  int64_t failed = 0;
   for (size_t text = unit.from; text < unit.to && !job.is_settled(); text++) {
     const int64_t index = unit.chunk->first + static_cast<int64_t>(text);
     const uint64_t begin = text == 0 ? 0 : unit.chunk->ends[text - 1];
@@ -75,14 +74,12 @@ void Scheduler::run_tokenize(Lock& lock, TokenizeUnit& unit) {
         job.deliver_ids(index, std::move(ids));
       }
     } catch (...) {
-      failed++;
       job.fail_text(index, failure_of(std::current_exception(), "tokenise a text"));
     }
   }
   lock.lock();
   tokenizing_--;
   job.running--;
-  stats_.failed += failed;
   stats_.total_texts += static_cast<int64_t>(unit.to - unit.from);
   stats_.texts -= static_cast<int64_t>(unit.to - unit.from);
   try {
@@ -172,7 +169,6 @@ void Scheduler::fail_oldest() {
     if (lane.empty()) continue;
     const auto job = lane.front()->jobs.front();
     job->fail(out_of_memory());
-    stats_.failed++;
     return remove_from_queue(job);
   }
 }

@@ -30,7 +30,8 @@ void Scheduler::admit(const std::shared_ptr<Job>& job, uint64_t bytes) {
   if (empty || fits) {
     job->reserved_bytes = bytes;
     reserved_bytes_ += bytes;
-    return;
+    stats_.total_jobs++;
+    return job->count_in(outcomes_);
   }
   Failure full(FailureCode::queue_full, "The queue holds " + std::to_string(waiting_tokens) + " tokens and " +
                                             std::to_string(waiting_bytes) + " bytes of text and takes no more; try again later.");
@@ -58,7 +59,6 @@ void Scheduler::append(const std::shared_ptr<Job>& job, std::shared_ptr<Job::Chu
     throw;
   }
   auto& queue = queue_of(job);
-  if (job->appended == 0) stats_.total_jobs++;
   job->appended += static_cast<int64_t>(chunk->ends.size());
   job->waiting_bytes += chunk->bytes.size();
   queue.waiting_bytes += chunk->bytes.size();
@@ -74,7 +74,6 @@ void Scheduler::append_ids(const std::shared_ptr<Job>& job, int64_t first, std::
   Lock lock(mutex_);
   if (job->is_settled()) return;
   list_job(job);
-  if (job->appended == 0) stats_.total_jobs++;
   job->appended += static_cast<int64_t>(ids.size());
   release_reserve(*job, 0);
   for (auto& one : ids) {
@@ -89,11 +88,8 @@ void Scheduler::append_ids(const std::shared_ptr<Job>& job, int64_t first, std::
 }
 
 void Scheduler::cancel(const std::shared_ptr<Job>& job, Failure failure) {
-  const bool aborted = failure.code == FailureCode::aborted;
-  const bool was_settled = job->is_settled();
   job->fail(std::move(failure));
   std::lock_guard lock(mutex_);
-  if (!was_settled) (aborted ? stats_.aborted : stats_.failed)++;
   remove_from_queue(job);
   reserved_bytes_ -= job->reserved_bytes;
   job->reserved_bytes = 0;

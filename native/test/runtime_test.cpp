@@ -193,6 +193,7 @@ TEST_CASE("one text's failure is its job's failure, with its index, or stands be
       CHECK(failures[i].index == faults[i].first);
       CHECK(failures[i].code == faults[i].second);
     }
+    CHECK(bench.scheduler.stats().failed == 0);
   }
   SUBCASE("not collected") {
     for (const auto& [index, code] : faults) {
@@ -203,6 +204,7 @@ TEST_CASE("one text's failure is its job's failure, with its index, or stands be
       CHECK(call.job->failure()->code == code);
       CHECK(call.job->failure()->index == 1);
       bench.crew.join();
+      CHECK(bench.scheduler.stats().failed == 1);
       CHECK(is_empty(bench.scheduler.stats()));
     }
   }
