@@ -119,6 +119,7 @@ export interface Native {
     /** Kernels in use for float32 and bfloat16 ("none"), and all that this CPU can run. */
     isa: string;
     isaBf16: string;
+    isaInt8: string;
     isas: string[];
   };
   ceiling(): { gflops: number; threads: number; precision: string };

@@ -49,6 +49,11 @@ export interface EmbedResponse {
 export interface LoadOptions {
   /** `auto` takes the fused engine wherever it serves the model on the CPU. */
   engine?: "auto" | "fused" | "ggml";
+  /**
+   * What the fused engine multiplies: `f32` floats; `bf16` bfloat16, on CPUs that have fast products of it; `int8` bytes
+   * with a scale for each row and each column, several times as fast as floats where the CPU has instructions for
+   * them, at a cosine of about 0.99. `auto`: bf16 where it is fast, else f32.
+   */
   precision?: "auto" | "f32" | "bf16" | "int8";
   device?: "auto" | "cpu" | "cuda" | `cuda:${number}` | "metal";
   /** Threads that may run passes of this model; default: the cores this process may really use. */

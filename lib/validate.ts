@@ -2,6 +2,8 @@ import * as v from "valibot";
 import { InlayError } from "./errors.ts";
 import type { EmbedOptions, EmbedRequest, LoadOptions } from "./types.ts";
 
+export const PRECISIONS = ["auto", "f32", "bf16", "int8"] as const;
+
 const dimension = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1 << 20));
 const tokens = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1 << 24));
 const threads = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(4096));
@@ -30,7 +32,7 @@ const embedOptions = v.object({
 
 const loadOptions = v.object({
   engine: v.optional(v.picklist(["auto", "fused", "ggml"])),
-  precision: v.optional(v.picklist(["auto", "f32", "bf16", "int8"])),
+  precision: v.optional(v.picklist(PRECISIONS)),
   device: v.optional(
     v.pipe(
       v.string(),

@@ -8,7 +8,7 @@ describe("inlay doctor", () => {
     expect(stdout).toContain(`✓ inlay `);
     expect(stdout).toContain(`Node ${process.versions.node}, ${process.platform}-${process.arch}`);
     expect(stdout).toMatch(/llama\.cpp \d+\.\d+/);
-    expect(stdout).toMatch(/kernels: \w+ \(this CPU has .*scalar.*\)/);
+    expect(stdout).toMatch(/kernels: f32 [\w-]+, bf16 [\w-]+, int8 [\w-]+ \(this CPU has .*scalar.*\)/);
     expect(stdout).toMatch(/threads: 2 \(INLAY_THREADS/);
     expect(stdout).toMatch(/memory: [\d.]+ GiB for models \(.+\)/);
     expect(stdout).toContain("✓ where models are looked for");

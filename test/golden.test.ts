@@ -31,6 +31,7 @@ const WAYS: Record<string, Way> = {
   // Every type of weights is decoded once; the arithmetic is float32, or float32 sums of bfloat16 products.
   "fused f32": { options: { engine: "fused", precision: "f32" }, gelu: "erf", tolerance: same(1e-8) },
   "fused bf16": { options: { engine: "fused", precision: "bf16" }, gelu: "erf", tolerance: same(5e-4) },
+  "fused int8": { options: { engine: "fused", precision: "int8" }, gelu: "erf", tolerance: same(1e-2) },
 };
 
 const TOKENIZERS = ["llama", "exact"] as const;

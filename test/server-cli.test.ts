@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { parseHost } from "../lib/cli/serve.ts";
 import { compile } from "./support/compiled.ts";
+import { distance } from "./support/reference.ts";
 import { get, post } from "./support/server-client.ts";
 import { makeModel } from "./support/synthetic.ts";
 
@@ -136,6 +137,7 @@ describe("inlay serve", () => {
       [["--keep-alive", "5d"], '"5m"'],
       [["--max-queue", "many"], "whole number"],
       [["--serve", "x"], "name=model"],
+      [["--precision", "fp8"], "int8"],
     ] as const) {
       const wrong = serve([...args]);
       expect((await wrong.ended).code).toBe(2);
@@ -165,6 +167,17 @@ describe("inlay serve", () => {
     served.child.kill("SIGINT");
     expect((await served.ended).code).toBe(0);
     expect(existsSync(path)).toBe(false);
+  });
+
+  it("serves in the precision it is told to", async () => {
+    const vectorOf = async (args: string[], env: NodeJS.ProcessEnv): Promise<number[]> => {
+      const url = await address(serve(["--port", "0", ...args], env));
+      return (await post(`${url}/api/embed`, { model: "builtin", input: "why is the sky blue?" })).json.embeddings[0];
+    };
+    const floats = await vectorOf(["--precision", "f32"], { INLAY_PRECISION: "int8" });
+    const bytes = await vectorOf([], { INLAY_PRECISION: "int8" });
+    expect(bytes).not.toEqual(floats);
+    expect(distance(bytes, floats)).toBeLessThan(1e-2);
   });
 
   it("serves what it is told to and nothing else", async () => {

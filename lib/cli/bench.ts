@@ -1,10 +1,13 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { BUILTIN_MODEL, type EmbeddingModel, loadModel } from "../index.ts";
+import type { LoadOptions } from "../types.ts";
+import { PRECISIONS } from "../validate.ts";
 
 interface Flags {
   json?: boolean;
   seconds: number;
   threads?: number;
+  precision?: LoadOptions["precision"];
 }
 
 interface Measure {
@@ -24,12 +27,13 @@ export function register(program: Command): void {
     .argument("[model]", "model, by name or path", BUILTIN_MODEL)
     .option("--seconds <n>", "time for each row", positive, 2)
     .option("--threads <n>", "threads to use", positive)
+    .addOption(new Option("--precision <kind>", "of the model's products (default: auto)").choices(PRECISIONS))
     .option("--json", "print JSON")
     .action(run);
 }
 
-async function run(name: string, { json, seconds, threads }: Flags): Promise<void> {
-  const model = await loadModel(name, { threads });
+async function run(name: string, { json, seconds, threads, precision }: Flags): Promise<void> {
+  const model = await loadModel(name, { threads, precision });
   const rows: Measure[] = [];
   try {
     for (const [texts, words] of [

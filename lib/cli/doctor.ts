@@ -66,7 +66,7 @@ async function addonCheck(): Promise<Check> {
       problem: "",
       facts: [
         `llama.cpp ${machine.llamaVersion}`,
-        `kernels: ${machine.isa} (this CPU has ${machine.isas.join(", ")})`,
+        `kernels: f32 ${machine.isa}, bf16 ${machine.isaBf16}, int8 ${machine.isaInt8} (this CPU has ${machine.isas.join(", ")})`,
         `threads: ${limits.threads} (${limits.threadsWhy}); at most ${Math.min(leaders, limits.threads)} of libuv's ${machine.uvPoolSize}, the others our own`,
         `memory: ${gib(limits.memoryBudget)} for models (${limits.memoryWhy})`,
         ...native()

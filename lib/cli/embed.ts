@@ -4,8 +4,10 @@ import { access, stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { SingleBar } from "cli-progress";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { BUILTIN_MODEL, type EmbeddedText, type EmbeddingModel, type EmbedManyProgress, loadModel } from "../index.ts";
+import type { LoadOptions } from "../types.ts";
+import { PRECISIONS } from "../validate.ts";
 import { formatOf, jsonLines, openVectorFile, type Row } from "./vector-file.ts";
 
 interface Flags {
@@ -18,6 +20,7 @@ interface Flags {
   output?: string;
   resume?: boolean;
   threads?: number;
+  precision?: LoadOptions["precision"];
 }
 
 /** Texts whose similarities fit a terminal. */
@@ -39,6 +42,7 @@ export function register(program: Command): void {
     .option("--task <name>", "put the prefix of a task before each text: query, document, …")
     .option("--no-truncate", "fail on texts that exceed the model's context")
     .option("--threads <n>", "threads to use", wholeNumber)
+    .addOption(new Option("--precision <kind>", "of the model's products (default: auto)").choices(PRECISIONS))
     .option("--json", "print one JSON object a text")
     .action(run);
 }
@@ -50,7 +54,7 @@ async function run(texts: string[], flags: Flags, command: Command): Promise<voi
   if (flags.output) formatOf(flags.output);
   if (flags.file) await access(flags.file);
   const began = performance.now();
-  const model = await loadModel(flags.model, { threads: flags.threads });
+  const model = await loadModel(flags.model, { threads: flags.threads, precision: flags.precision });
   const loaded = performance.now() - began;
   try {
     if (!flags.file && !piped && !flags.output) await embedFew(model, texts, flags, loaded);

@@ -3,6 +3,8 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { destination, type Logger, pino } from "pino";
 import { parseKeepAliveVariable } from "../server/duration.ts";
 import { createServer, type InlayServer, type Limits, type Place, type ServerOptions } from "../server/index.ts";
+import type { LoadOptions } from "../types.ts";
+import { PRECISIONS } from "../validate.ts";
 
 const DEFAULT_PORT = 11434;
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "silent"];
@@ -20,6 +22,7 @@ interface Flags {
   allowHost: string[];
   origins: string[];
   keepAlive?: number;
+  precision?: LoadOptions["precision"];
   pull: boolean;
   maxQueue?: number;
   maxQueueBytes?: number;
@@ -78,6 +81,9 @@ export function register(program: Command): void {
   );
   add("--keep-alive <time>", "how long models stay loaded (also OLLAMA_KEEP_ALIVE)", "INLAY_KEEP_ALIVE", (option) =>
     option.argParser(keepAlive),
+  );
+  add("--precision <kind>", "of every model's products (default: auto)", "INLAY_PRECISION", (option) =>
+    option.choices(PRECISIONS),
   );
   add("--pull", "let clients download models", "INLAY_PULL", (option) => option.default(false));
   add("--max-queue <n>", "requests taken in at a time (default: 4096)", "INLAY_MAX_QUEUE", whole);
@@ -147,6 +153,7 @@ function optionsOf(flags: Flags): ServerOptions {
     models: flags.serve,
     onlyModels: flags.only,
     keepAlive: flags.keepAlive ?? (fallback === undefined ? undefined : parseKeepAliveVariable(unquoted(fallback))),
+    precision: flags.precision,
     pull: flags.pull,
     limits,
   };

@@ -34,12 +34,14 @@ export class ServedModels {
   readonly given: ReadonlyMap<string, string>;
   readonly #only: boolean;
   readonly #keepAlive: number;
+  readonly #precision: LoadOptions["precision"];
   readonly #stays = new Map<string, Stay>();
   readonly #located = new Map<string, Located>();
 
   constructor(options: ServerOptions) {
     this.given = new Map(Object.entries(options.models ?? {}).map(([name, target]) => [bareName(name), target]));
     this.#only = options.onlyModels ?? false;
+    this.#precision = options.precision;
     this.#keepAlive =
       options.keepAlive ?? parseKeepAliveVariable(process.env.INLAY_KEEP_ALIVE ?? "") ?? DEFAULT_KEEP_ALIVE;
   }
@@ -66,7 +68,8 @@ export class ServedModels {
   /** A handle on the model that {@link locate} found. `keepAlive` is in seconds. */
   async load(target: string, options: LoadOptions, keepAlive: number | undefined): Promise<EmbeddingModel> {
     try {
-      return await loadModel(target, { ...options, keepAlive: this.#stay(target, keepAlive) });
+      const stay = this.#stay(target, keepAlive);
+      return await loadModel(target, { ...options, precision: this.#precision, keepAlive: stay });
     } catch (error) {
       // The file may have gone since it was found.
       this.#located.clear();

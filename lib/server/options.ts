@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { LoadOptions } from "../types.ts";
 
 /** How a server behaves. Every limit has a default that holds on a machine shared with others. */
 export interface ServerOptions {
@@ -14,6 +15,8 @@ export interface ServerOptions {
   onlyModels?: boolean;
   /** How long a model stays loaded when no request has said: seconds, negative for ever. */
   keepAlive?: number;
+  /** Of every model that is loaded; see `LoadOptions`. A model that cannot have it is refused. */
+  precision?: LoadOptions["precision"];
   /** Let `POST /api/pull` download models. */
   pull?: boolean;
   /** Where log lines go; silent by default. */

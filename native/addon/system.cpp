@@ -22,13 +22,16 @@ Napi::Object describe_machine(const Napi::CallbackInfo& info) {
   object["uvPoolSize"] = uv_pool_size();
   object["llamaVersion"] = llama_version_text();
   const char* reason = nullptr;
-  const auto* f32 = kernels::select(false, &reason);
-  const auto* bf16 = kernels::select(true, &reason);
+  const auto* f32 = kernels::select(kernels::Precision::f32, &reason);
+  const auto* bf16 = kernels::select(kernels::Precision::bf16, &reason);
+  const auto* int8 = kernels::select(kernels::Precision::int8, &reason);
   object["isa"] = f32 ? f32->name : "none";
   object["isaBf16"] = bf16 ? bf16->name : "none";
+  object["isaInt8"] = int8 ? int8->name : "none";
   auto isas = Napi::Array::New(env);
-  for (const auto isa : {kernels::Isa::scalar, kernels::Isa::neon, kernels::Isa::avx2, kernels::Isa::avx512,
-                         kernels::Isa::avx512_bf16, kernels::Isa::amx_bf16}) {
+  for (const auto isa : {kernels::Isa::scalar, kernels::Isa::neon, kernels::Isa::neon_dotprod, kernels::Isa::avx2,
+                         kernels::Isa::avx512, kernels::Isa::avx512_vnni, kernels::Isa::avx512_bf16,
+                         kernels::Isa::amx_bf16}) {
     if (const auto* table = kernels::find(isa)) isas[isas.Length()] = table->name;
   }
   object["isas"] = isas;
@@ -52,8 +55,8 @@ Napi::Value list_devices(const Napi::CallbackInfo& info) {
 // register-only loop of some 20 ms on this thread. For `inlay doctor` and the benchmark.
 Napi::Value measure_ceiling(const Napi::CallbackInfo& info) {
   const char* reason = nullptr;
-  const auto* bf16 = kernels::select(true, &reason);
-  const auto* table = bf16 ? bf16 : kernels::select(false, &reason);
+  const auto* bf16 = kernels::select(kernels::Precision::bf16, &reason);
+  const auto* table = bf16 ? bf16 : kernels::select(kernels::Precision::f32, &reason);
   const int32_t threads = Scheduler::instance().threads();
   auto object = Napi::Object::New(info.Env());
   object["gflops"] = table ? kernels::fma_ceiling_gflops(table->isa) * threads : 0;

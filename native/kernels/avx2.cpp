@@ -6,8 +6,8 @@
 namespace inlay::kernels {
 
 const Kernels avx2_kernels = {
-    Isa::avx2, "avx2", Layout::f32_rows, panel_width, true, nullptr, nullptr, pack, pack_f16, widen_f16, product,
-    norm, convert, heads, attention, mean, product_scratch, attention_scratch,
+    Isa::avx2, "avx2", Layout::f32_rows, panel_width, true, nullptr, nullptr, pack, pack_f16, pack_int8, widen_f16,
+    product, norm, convert, heads, attention, mean, product_scratch, attention_scratch,
 };
 
 }  // namespace inlay::kernels

@@ -112,13 +112,13 @@ void product(const Product& p, int32_t row_begin, int32_t row_end, int32_t panel
   }
 }
 
-uint64_t product_scratch(int32_t) { return 0; }
+uint64_t product_scratch(PanelType, int32_t) { return 0; }
 
 }  // namespace
 
 const Kernels avx512_bf16_kernels = {
-    Isa::avx512_bf16, "avx512-bf16", Layout::bf16_tiles, panel_width, false, nullptr, nullptr, pack, nullptr, widen_f16,
-    product, norm, convert, heads, attention, mean, product_scratch, attention_scratch,
+    Isa::avx512_bf16, "avx512-bf16", Layout::bf16_tiles, panel_width, false, nullptr, nullptr, pack, nullptr, nullptr,
+    widen_f16, product, norm, convert, heads, attention, mean, product_scratch, attention_scratch,
 };
 
 }  // namespace inlay::kernels

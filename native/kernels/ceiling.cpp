@@ -20,11 +20,17 @@ Loop loop_of(Isa isa) {
 #if defined(INLAY_HAVE_NEON)
     case Isa::neon: return ceiling_neon;
 #endif
+#if defined(INLAY_HAVE_NEON_DOTPROD)
+    case Isa::neon_dotprod: return ceiling_neon_dotprod;
+#endif
 #if defined(INLAY_HAVE_AVX2)
     case Isa::avx2: return ceiling_avx2;
 #endif
 #if defined(INLAY_HAVE_AVX512)
     case Isa::avx512: return ceiling_avx512;
+#endif
+#if defined(INLAY_HAVE_AVX512_VNNI)
+    case Isa::avx512_vnni: return ceiling_avx512_vnni;
 #endif
 #if defined(INLAY_HAVE_AVX512_BF16)
     case Isa::avx512_bf16: return ceiling_avx512_bf16;

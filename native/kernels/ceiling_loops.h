@@ -9,8 +9,10 @@ namespace inlay::kernels {
 int64_t ceiling_scalar(int64_t steps);
 int64_t ceiling_avx2(int64_t steps);
 int64_t ceiling_avx512(int64_t steps);
+int64_t ceiling_avx512_vnni(int64_t steps);
 int64_t ceiling_avx512_bf16(int64_t steps);
 int64_t ceiling_amx_bf16(int64_t steps);
 int64_t ceiling_neon(int64_t steps);
+int64_t ceiling_neon_dotprod(int64_t steps);
 
 }  // namespace inlay::kernels

@@ -8,6 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace inlay::kernels {
@@ -18,6 +21,7 @@ namespace {
 struct Features {
   bool avx2 = false;
   bool avx512 = false;
+  bool avx512_vnni = false;
   bool avx512_bf16 = false;
   bool amx_bf16 = false;
 };
@@ -66,6 +70,7 @@ Features detect() {
   features.avx2 = bit(b, 5) && (state & ymm) == ymm;
   features.avx512 = features.avx2 && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31) && (state & zmm) == zmm;
   if (!features.avx512) return features;
+  features.avx512_vnni = bit(c, 11);
   const bool amx = bit(d, 22) && bit(d, 24);
   uint32_t a1, b1, c1, d1;
   if (__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) != 0) features.avx512_bf16 = bit(a1, 5);
@@ -83,15 +88,28 @@ const Features& features() {
 
 bool cpu_runs_avx2() { return features().avx2; }
 bool cpu_runs_avx512() { return features().avx512; }
+bool cpu_runs_avx512_vnni() { return features().avx512_vnni; }
 bool cpu_runs_avx512_bf16() { return features().avx512_bf16; }
 bool cpu_runs_amx_bf16() { return features().amx_bf16; }
+bool cpu_runs_neon_dotprod() { return false; }
 
 #else
 
 bool cpu_runs_avx2() { return false; }
 bool cpu_runs_avx512() { return false; }
+bool cpu_runs_avx512_vnni() { return false; }
 bool cpu_runs_avx512_bf16() { return false; }
 bool cpu_runs_amx_bf16() { return false; }
+
+bool cpu_runs_neon_dotprod() {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return true;  // this whole build needs it
+#elif defined(__aarch64__) && defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+  return false;
+#endif
+}
 
 #endif
 

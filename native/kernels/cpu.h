@@ -7,7 +7,9 @@ namespace inlay::kernels {
 
 bool cpu_runs_avx2();         // AVX2, FMA, F16C
 bool cpu_runs_avx512();       // AVX-512 F, BW, DQ, VL besides
-bool cpu_runs_avx512_bf16();  // AVX512-BF16 besides
+bool cpu_runs_avx512_vnni();  // AVX512-VNNI besides those of avx512
+bool cpu_runs_avx512_bf16();  // AVX512-BF16 besides those of avx512
 bool cpu_runs_amx_bf16();     // AMX-TILE and AMX-BF16 besides
+bool cpu_runs_neon_dotprod();  // Armv8.2's dot products of bytes
 
 }  // namespace inlay::kernels

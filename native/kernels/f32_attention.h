@@ -142,7 +142,7 @@ void attend(const Attention& p, const PackedHead& packed, int32_t head, int32_t 
     const float* keys = packed.keys + int64_t(first_panel + panel) * p.head_size * panel_width;
     const int32_t together = least(block_panels, panels - panel);
     for (int32_t query = query_begin; query < query_end; query += rows_of(together)) {
-      multiply_block({q + query * stride, stride, keys, p.head_size * panel_width, p.head_size,
+      multiply_block<Floats>({q + query * stride, stride, keys, p.head_size * panel_width, p.head_size,
                       packed.scores + (query - query_begin) * packed.score_stride + panel * panel_width,
                       packed.score_stride, reinterpret_cast<const char*>(keys), 0, false},
                      least(rows_of(together), query_end - query), together);
@@ -162,7 +162,7 @@ void attend(const Attention& p, const PackedHead& packed, int32_t head, int32_t 
                           int64_t(range.begin - packed.range.begin) * panel_width;
     for (int32_t query = query_begin; query < query_end; query += rows_of(together)) {
       const int32_t rows = least(rows_of(together), query_end - query);
-      multiply_block({packed.scores + (query - query_begin) * packed.score_stride, packed.score_stride, values,
+      multiply_block<Floats>({packed.scores + (query - query_begin) * packed.score_stride, packed.score_stride, values,
                       int64_t(packed_keys) * panel_width, range.end - range.begin, sums, width,
                       reinterpret_cast<const char*>(values), 0, false},
                      rows, together);

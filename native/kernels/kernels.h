@@ -24,7 +24,10 @@
 //   Values are finite. Sizes fit in int32_t; sizes of whole matrices in bytes do not have to.
 namespace inlay::kernels {
 
-enum class Isa : int32_t { scalar, neon, avx2, avx512, avx512_bf16, amx_bf16 };
+enum class Isa : int32_t { scalar, neon, neon_dotprod, avx2, avx512, avx512_vnni, avx512_bf16, amx_bf16 };
+
+// Whether its table differs from the one before it in products of bytes alone.
+static constexpr bool is_for_bytes(Isa isa) { return isa == Isa::neon_dotprod || isa == Isa::avx512_vnni; }
 
 // How activations lie in memory.
 //   f32_rows    float, row-major, `row_stride(columns)` floats from row to row.
@@ -61,8 +64,15 @@ static constexpr bool is_gated(Epilogue epilogue) { return epilogue >= Epilogue:
 //           two 1 KB tiles, columns 0-15 then 16-31, each [16 pairs of depth][16 columns][2] bfloat16.
 //   f16     [depth][panel_columns] IEEE halves, for tables whose `f16_panels` is true: half the memory where the
 //           model file itself holds halves; they widen to exactly the floats the native panel would hold.
+//   int8    [depth / 4, rounded up][panel_columns][4] bytes, for tables that have `pack_int8`; then panel_columns float
+//           scales. A column's scale is its largest magnitude over the table's own range, 63 at least, and its bytes
+//           are w / scale, rounded to even, plus the table's own offset. A product with them quantises each row of its
+//           input the same way to 127 without an offset, adds integers, exactly, and multiplies by both scales.
 // Columns beyond the matrix's last, and depths beyond its depth, are zeros.
-enum class PanelType : int32_t { native, f16 };
+enum class PanelType : int32_t { native, f16, int8 };
+
+// Of an int8 product, whose sums of 32 bits must hold depth * 255 * 127.
+static constexpr int32_t largest_int8_depth = 65536;
 
 // out = epilogue(a * weights^T + bias).
 // Gated: the panels hold two matrices of `columns` columns each. In every panel the first panel_columns / 2 columns
@@ -156,6 +166,8 @@ struct Kernels {
   void (*pack)(const float* rows, int32_t stride, int32_t depth, void* panel);
   // The same from halves into a PanelType::f16 panel; nullptr where f16_panels is false.
   void (*pack_f16)(const uint16_t* rows, int32_t stride, int32_t depth, void* panel);
+  // The same into a PanelType::int8 panel; nullptr for tables without integer products.
+  void (*pack_int8)(const float* rows, int32_t stride, int32_t depth, void* panel);
   void (*widen_f16)(const uint16_t* in, float* out, int64_t count);
 
   // Rows row_begin..row_end - 1, panels panel_begin..panel_end - 1. With bf16_tiles row_begin is a multiple of 16,
@@ -170,17 +182,19 @@ struct Kernels {
   // out[c] = mean over rows row_begin..row_end - 1 of column c of an f32 matrix; adds first to last.
   void (*mean)(const float* matrix, int32_t columns, int32_t row_begin, int32_t row_end, float* out);
 
-  uint64_t (*product_scratch)(int32_t depth);
+  uint64_t (*product_scratch)(PanelType, int32_t depth);
   // For any sequence of up to `count` tokens of heads of this size.
   uint64_t (*attention_scratch)(int32_t head_size, int32_t count);
 };
 
-// The widest table of the kind asked for (bf16: bf16_tiles; else f32_rows) that this build has, that the CPU and the
-// operating system allow, and that is no wider than INLAY_ISA says, where that environment variable is set
-// (scalar | avx2 | avx512 | avx512-bf16 | amx-bf16 | neon).
+enum class Precision : int32_t { f32, bf16, int8 };
+
+// The widest table for products of a precision (f32: f32_rows; bf16: bf16_tiles; int8: with pack_int8) that this build
+// has, that the CPU and the operating system allow, and that is no wider than INLAY_ISA says, where that environment
+// variable is set (scalar | avx2 | avx512 | avx512-vnni | avx512-bf16 | amx-bf16 | neon | neon-dotprod).
 // nullptr: there is none, or INLAY_ISA names an instruction set that is unknown, not built in or not of this CPU;
 // `reason` then says which, a static string.
-const Kernels* select(bool bf16, const char** reason);
+const Kernels* select(Precision precision, const char** reason);
 
 // A certain table, nullptr where the build or the CPU lacks it. For tests.
 const Kernels* find(Isa isa);
@@ -216,6 +230,7 @@ static inline void copy_row(Layout layout, int32_t columns, const void* from, in
 
 static inline uint64_t panel_bytes(const Kernels& kernels, PanelType type, int32_t depth) {
   if (type == PanelType::f16) return uint64_t(depth) * kernels.panel_columns * 2;
+  if (type == PanelType::int8) return uint64_t((depth + 3) / 4 + 1) * kernels.panel_columns * 4;
   if (kernels.layout == Layout::f32_rows) return uint64_t(depth) * kernels.panel_columns * sizeof(float);
   return uint64_t(padded_columns(depth)) * kernels.panel_columns * 2;
 }

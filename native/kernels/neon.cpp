@@ -6,8 +6,8 @@
 namespace inlay::kernels {
 
 const Kernels neon_kernels = {
-    Isa::neon, "neon", Layout::f32_rows, panel_width, true, nullptr, nullptr, pack, pack_f16, widen_f16, product, norm,
-    convert, heads, attention, mean, product_scratch, attention_scratch,
+    Isa::neon, "neon", Layout::f32_rows, panel_width, true, nullptr, nullptr, pack, pack_f16, pack_int8, widen_f16,
+    product, norm, convert, heads, attention, mean, product_scratch, attention_scratch,
 };
 
 }  // namespace inlay::kernels

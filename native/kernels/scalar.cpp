@@ -42,6 +42,49 @@ void pack_f16(const uint16_t* rows, int32_t stride, int32_t depth, void* panel) 
   }
 }
 
+// Sets `bytes` to the values over the scale that it returns, the largest of them 127 or -127. Values that are not all
+// finite give a scale that is not.
+float quantise(const float* values, int32_t count, int8_t* bytes, int64_t stride_after_4) {
+  float top = 0;
+  for (int32_t k = 0; k < count; k++) {
+    if (!std::isfinite(values[k])) return NAN;
+    top = std::fabs(values[k]) > top ? std::fabs(values[k]) : top;
+  }
+  const bool zeros = top < 1e-30f;
+  for (int32_t k = 0; k < count; k++) {
+    bytes[k / 4 * stride_after_4 + k % 4] = zeros ? int8_t(0) : int8_t(std::nearbyint(values[k] * (127.0f / top)));
+  }
+  return zeros ? 0.0f : top / 127.0f;
+}
+
+int32_t quads_of(int32_t depth) { return (depth + 3) / 4; }
+
+void pack_int8(const float* rows, int32_t stride, int32_t depth, void* panel) {
+  int8_t* bytes = static_cast<int8_t*>(panel);
+  float* scales = f32(panel) + int64_t(quads_of(depth)) * width;
+  std::memset(bytes, 0, size_t(quads_of(depth)) * width * 4);
+  for (int32_t n = 0; n < width; n++) scales[n] = quantise(rows + int64_t(n) * stride, depth, bytes + 4 * n, width * 4);
+}
+
+// One sum of column n of a panel: bytes by bytes.
+float int8_sum(const int8_t* a, float a_scale, const void* panel, int32_t depth, int32_t n) {
+  const int8_t* weights = static_cast<const int8_t*>(panel) + 4 * n;
+  int32_t sum = 0;
+  for (int32_t k = 0; k < depth; k++) sum += int32_t(a[k]) * weights[k / 4 * (width * 4) + k % 4];
+  return float(sum) * a_scale * (f32(panel) + int64_t(quads_of(depth)) * width)[n];
+}
+
+float float_sum(const Product& p, const float* a, int32_t panel, int32_t n) {
+  float sum = 0;
+  for (int32_t k = 0; k < p.depth; k++) {
+    const int64_t at = (int64_t(panel) * p.depth + k) * width + n;
+    const float weight = p.panel_type == PanelType::f16 ? widen(static_cast<const uint16_t*>(p.panels)[at])
+                                                        : f32(p.panels)[at];
+    sum += a[k] * weight;
+  }
+  return sum;
+}
+
 float gelu_erf(float x) { return 0.5f * x * (1.0f + std::erf(x * float(M_SQRT1_2))); }
 
 float gelu_tanh(float x) {
@@ -61,24 +104,26 @@ float activate(Epilogue epilogue, float x) {
   }
 }
 
+// One row of a panel's sums.
+void panel_sums(const Product& p, const float* a, const int8_t* bytes, float scale, int32_t panel, float* sums) {
+  const char* panels = static_cast<const char*>(p.panels);
+  const char* int8_panel = panels + int64_t(panel) * (quads_of(p.depth) + 1) * width * 4;
+  for (int32_t n = 0; n < width; n++) {
+    const float sum = bytes != nullptr ? int8_sum(bytes, scale, int8_panel, p.depth, n) : float_sum(p, a, panel, n);
+    sums[n] = p.bias == nullptr ? sum : sum + p.bias[panel * width + n];
+  }
+}
+
 void product(const Product& p, int32_t row_begin, int32_t row_end, int32_t panel_begin, int32_t panel_end) {
-  const int32_t stride = row_stride(p.columns);
   const int32_t given = is_gated(p.epilogue) ? width / 2 : width;  // output columns of a panel
-  for (int32_t panel = panel_begin; panel < panel_end; panel++) {
-    for (int32_t m = row_begin; m < row_end; m++) {
-      const float* a = f32(p.a) + int64_t(m) * row_stride(p.depth);
+  int8_t* bytes = p.panel_type == PanelType::int8 ? static_cast<int8_t*>(p.scratch) : nullptr;
+  for (int32_t m = row_begin; m < row_end; m++) {
+    const float* a = f32(p.a) + int64_t(m) * row_stride(p.depth);
+    const float scale = bytes != nullptr ? quantise(a, p.depth, bytes, 4) : 0.0f;
+    for (int32_t panel = panel_begin; panel < panel_end; panel++) {
       float sums[width];
-      for (int32_t n = 0; n < width; n++) {
-        float sum = 0;
-        for (int32_t k = 0; k < p.depth; k++) {
-          const int64_t at = (int64_t(panel) * p.depth + k) * width + n;
-          const float weight = p.panel_type == PanelType::f16 ? widen(static_cast<const uint16_t*>(p.panels)[at])
-                                                              : f32(p.panels)[at];
-          sum += a[k] * weight;
-        }
-        sums[n] = p.bias == nullptr ? sum : sum + p.bias[panel * width + n];
-      }
-      const int64_t at = int64_t(m) * stride + int64_t(panel) * given;
+      panel_sums(p, a, bytes, scale, panel, sums);
+      const int64_t at = int64_t(m) * row_stride(p.columns) + int64_t(panel) * given;
       for (int32_t n = 0; n < given; n++) {
         const float activated = activate(p.epilogue, sums[n]);
         if (is_gated(p.epilogue)) f32(p.out)[at + n] = activated * sums[n + given];
@@ -195,14 +240,14 @@ void mean(const float* matrix, int32_t columns, int32_t row_begin, int32_t row_e
   for (int32_t c = 0; c < columns; c++) out[c] /= float(row_end - row_begin);
 }
 
-uint64_t product_scratch(int32_t) { return 0; }
+uint64_t product_scratch(PanelType type, int32_t depth) { return type == PanelType::int8 ? uint64_t(depth) : 0; }
 uint64_t attention_scratch(int32_t, int32_t count) { return uint64_t(count) * sizeof(float); }
 
 }  // namespace
 
 const Kernels scalar_kernels = {
-    Isa::scalar, "scalar", Layout::f32_rows, width, true, nullptr, nullptr, pack, pack_f16, widen_f16, product, norm,
-    convert, heads, attention, mean, product_scratch, attention_scratch,
+    Isa::scalar, "scalar", Layout::f32_rows, width, true, nullptr, nullptr, pack, pack_f16, pack_int8, widen_f16,
+    product, norm, convert, heads, attention, mean, product_scratch, attention_scratch,
 };
 
 }  // namespace inlay::kernels

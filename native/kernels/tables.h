@@ -9,8 +9,10 @@ namespace inlay::kernels {
 extern const Kernels scalar_kernels;
 extern const Kernels avx2_kernels;
 extern const Kernels avx512_kernels;
+extern const Kernels avx512_vnni_kernels;
 extern const Kernels avx512_bf16_kernels;
 extern const Kernels amx_bf16_kernels;
 extern const Kernels neon_kernels;
+extern const Kernels neon_dotprod_kernels;
 
 }  // namespace inlay::kernels

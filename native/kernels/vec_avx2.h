@@ -68,6 +68,21 @@ inline Vec load_halves(const uint16_t* p) {
 }
 inline float widen_half(uint16_t half) { return _cvtsh_ss(half); }
 
+constexpr int32_t weight_range = 63, weight_offset = 64;
+inline Vec add_quads(Vec x, Vec weights, Vec sum) {
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_castps_si256(weights), _mm256_castps_si256(x));
+  const __m256i quads = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum), quads));
+}
+inline Vec whole_less(Vec sums, int32_t offset) {
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_castps_si256(sums), _mm256_set1_epi32(offset)));
+}
+inline void store_bytes(int8_t* p, Vec v) {
+  const __m256i whole = _mm256_cvtps_epi32(v);
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+}
+
 inline void transpose_square(const float* in, int64_t in_stride, float* out, int64_t out_stride) {
   __m256 r[8], t[8];
 #pragma GCC unroll 8

@@ -63,6 +63,31 @@ inline Vec load_halves(const uint16_t* p) {
 }
 inline float widen_half(uint16_t half) { return _cvtsh_ss(half); }
 
+// Bytes, four to a lane; see PanelType::int8. Weights are within `weight_range` and made unsigned by `weight_offset`.
+// Without the instruction for it, pairs of products are added in 16 bits, which hold 2 * 127 * 127.
+#if defined(__AVX512VNNI__)
+constexpr int32_t weight_range = 127, weight_offset = 128;
+inline Vec add_quads(Vec x, Vec weights, Vec sum) {
+  return _mm512_castsi512_ps(
+      _mm512_dpbusd_epi32(_mm512_castps_si512(sum), _mm512_castps_si512(weights), _mm512_castps_si512(x)));
+}
+#else
+constexpr int32_t weight_range = 63, weight_offset = 64;
+inline Vec add_quads(Vec x, Vec weights, Vec sum) {
+  const __m512i pairs = _mm512_maddubs_epi16(_mm512_castps_si512(weights), _mm512_castps_si512(x));
+  const __m512i quads = _mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(sum), quads));
+}
+#endif
+// The lanes as integers, less `offset`, as floats.
+inline Vec whole_less(Vec sums, int32_t offset) {
+  return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_castps_si512(sums), _mm512_set1_epi32(offset)));
+}
+// Whole numbers as bytes, signed or, up to 127 + weight_offset, unsigned.
+inline void store_bytes(int8_t* p, Vec v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+
 // Turns lanes x lanes floats around: out[c * out_stride + r] = in[r * in_stride + c].
 inline void transpose_square(const float* in, int64_t in_stride, float* out, int64_t out_stride) {
   __m512 r[16], t[16];

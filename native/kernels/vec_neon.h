@@ -77,6 +77,29 @@ inline float widen_half(uint16_t half) {
   return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(half))), 0);
 }
 
+// Bytes, four to a lane; see PanelType::int8. Both are signed.
+constexpr int32_t weight_range = 127, weight_offset = 0;
+inline Vec add_quads(Vec x, Vec weights, Vec sum) {
+  const int8x16_t a = vreinterpretq_s8_f32(x), b = vreinterpretq_s8_f32(weights);
+  const int32x4_t before = vreinterpretq_s32_f32(sum);
+#if defined(__ARM_FEATURE_DOTPROD)
+  return vreinterpretq_f32_s32(vdotq_s32(before, a, b));
+#else
+  const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)));
+  const int32x4_t high = vpaddlq_s16(vmull_high_s8(a, b));
+  return vreinterpretq_f32_s32(vaddq_s32(before, vpaddq_s32(low, high)));
+#endif
+}
+inline Vec whole_less(Vec sums, int32_t offset) {
+  return vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_f32(sums), vdupq_n_s32(offset)));
+}
+inline void store_bytes(int8_t* p, Vec v) {
+  const int16x4_t words = vmovn_s32(vcvtnq_s32_f32(v));
+  const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
+  const int32_t quad = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
+  __builtin_memcpy(p, &quad, sizeof(quad));
+}
+
 inline void transpose_square(const float* in, int64_t in_stride, float* out, int64_t out_stride) {
   const Vec r0 = load(in), r1 = load(in + in_stride), r2 = load(in + 2 * in_stride), r3 = load(in + 3 * in_stride);
   const Vec a = vtrn1q_f32(r0, r1), b = vtrn2q_f32(r0, r1), c = vtrn1q_f32(r2, r3), d = vtrn2q_f32(r2, r3);

@@ -1,7 +1,7 @@
 // Speed of the fused forward pass on synthetic models of published shapes.
 //   fused_bench [shape] [tokens-per-text] [texts] [threads]
 // Prints tokens/s, GFLOP/s, and the share of what a loop of multiply-adds in registers reaches in the same run.
-// Environment: INLAY_ISA picks the kernels, INLAY_PRECISION auto | f32 | bf16, INLAY_WEIGHTS f16 | f32,
+// Environment: INLAY_ISA picks the kernels, INLAY_PRECISION auto | f32 | bf16 | int8, INLAY_WEIGHTS f16 | f32,
 // INLAY_MICRO_BATCH tokens of a pass.
 #include <chrono>
 #include <cmath>
@@ -170,7 +170,7 @@ int main(int argc, char** argv) {
   const auto file = gguf::Reader::open(path.path());
   const fused::Model model = fused::load_model(*file, options);
   const double load = seconds_since(loading);
-  const double rate = fused::measure_rate(*model.kernels);
+  const double rate = fused::measure_rate(*model.kernels, model.weights.layer_panels);
   fused::Cost cost = fused::estimate_cost(model, rate);
   if (const char* wanted = std::getenv("INLAY_MICRO_BATCH")) cost.micro_batch_tokens = std::atoi(wanted);
   std::printf("%s %s: load %.1f ms, weights %.0f MB, micro-batch %d tokens, split from %d tokens\n", name.c_str(),

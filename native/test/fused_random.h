@@ -61,17 +61,24 @@ inline Ids random_ids(Generator& bits, int32_t count, const ModelSpec& spec) {
   return ids;
 }
 
-// For each instruction set of this machine: its name and the precision that goes with it.
+// Kernels of this machine and a precision of theirs. `tolerance` of 1 - cosine against the double-precision reference:
+// random models as narrow as 24 columns magnify the rounding of bytes a good deal.
 struct Target {
   const kernels::Kernels* table;
   const char* precision;
+  double tolerance;
+  std::string name() const { return std::string(table->name) + " " + precision; }
 };
 inline std::vector<Target> targets() {
   std::vector<Target> found;
-  for (kernels::Isa isa : {kernels::Isa::scalar, kernels::Isa::neon, kernels::Isa::avx2, kernels::Isa::avx512,
-                           kernels::Isa::avx512_bf16, kernels::Isa::amx_bf16}) {
+  for (kernels::Isa isa : {kernels::Isa::scalar, kernels::Isa::neon, kernels::Isa::neon_dotprod, kernels::Isa::avx2,
+                           kernels::Isa::avx512, kernels::Isa::avx512_vnni, kernels::Isa::avx512_bf16,
+                           kernels::Isa::amx_bf16}) {
     const kernels::Kernels* table = kernels::find(isa);
-    if (table != nullptr) found.push_back({table, table->layout == kernels::Layout::f32_rows ? "f32" : "bf16"});
+    if (table == nullptr) continue;
+    if (table->layout == kernels::Layout::bf16_tiles) found.push_back({table, "bf16", 5e-3});
+    else if (!kernels::is_for_bytes(isa)) found.push_back({table, "f32", 1e-9});
+    if (table->pack_int8 != nullptr) found.push_back({table, "int8", 0.15});
   }
   return found;
 }

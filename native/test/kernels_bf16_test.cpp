@@ -200,7 +200,7 @@ struct ProductCase {
     Packed packed(k, weights, columns, depth, gated);
     Guarded panel_bias(uint64_t(packed.panels * k.panel_columns) * 4);
     interleave(k, bias, columns, gated, panel_bias.floats());
-    Guarded scratch(k.product_scratch(depth));
+    Guarded scratch(k.product_scratch(PanelType::native, depth));
     const Product p = {input, packed.memory.memory, PanelType::native, biased ? panel_bias.floats() : nullptr, depth,
                        columns, epilogue, out, sums, scratch.memory};
     const Scope scope(&k);
@@ -325,7 +325,7 @@ TEST_CASE("the activations for bfloat16 are right over the whole range of their 
       Tiles input(rows, 2), out(rows, 1);
       input = a;
       Packed packed(*k, {1, 0, 0, 1}, 1, 2, is_gated(epilogue));
-      Guarded scratch(k->product_scratch(2));
+      Guarded scratch(k->product_scratch(PanelType::native, 2));
       const Product p = {input.memory, packed.memory.memory, PanelType::native, nullptr, 2, 1, epilogue,
                          out.memory, nullptr, scratch.memory};
       const Scope scope(k);

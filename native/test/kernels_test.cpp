@@ -14,13 +14,19 @@ namespace {
 // Every table of f32 rows that this machine runs, against the scalar one.
 std::vector<const Kernels*> tables() {
   std::vector<const Kernels*> found;
-  for (Isa isa : {Isa::neon, Isa::avx2, Isa::avx512}) {
+  for (Isa isa : {Isa::neon, Isa::neon_dotprod, Isa::avx2, Isa::avx512, Isa::avx512_vnni}) {
     if (const Kernels* table = find(isa)) found.push_back(table);
   }
   return found;
 }
 
 const Kernels& scalar() { return *find(Isa::scalar); }
+
+std::vector<const Kernels*> all_tables() {
+  std::vector<const Kernels*> found = tables();
+  found.push_back(&scalar());
+  return found;
+}
 
 struct Random {
   std::mt19937 bits;
@@ -110,6 +116,8 @@ struct Packed {
       char* to = reinterpret_cast<char*>(packed.start) + panel * int64_t(panel_bytes(k, type, depth));
       if (type == PanelType::native) {
         k.pack(rows.data(), depth, depth, to);
+      } else if (type == PanelType::int8) {
+        k.pack_int8(rows.data(), depth, depth, to);
       } else {
         for (size_t i = 0; i < rows.size(); i++) halves[i] = half(rows[i]);
         k.pack_f16(halves.data(), depth, depth, to);
@@ -144,16 +152,31 @@ struct ProductCase {
     if (type == PanelType::f16) {
       for (float& w : weights) w = std::ldexp(std::round(std::ldexp(w, 8)), -8);
     }
+    if (type == PanelType::int8) quantisable();
     for (float& b : bias) b = random.number();
   }
 
+  // Values that bytes hold exactly, whatever range a table quantises weights to: rows of whole numbers up to 127 times a
+  // scale, and columns of -w, 0 and w.
+  void quantisable() {
+    for (int32_t r = 0; r < rows; r++) {
+      const float scale = random.number() / 127;
+      for (int32_t k = 0; k < depth; k++) a.at(r, k) = scale * float(random.whole(-127, 127));
+      a.at(r, random.whole(0, depth - 1)) = scale * 127;
+    }
+    for (size_t row = 0; row < weights.size(); row += size_t(depth)) {
+      const float weight = random.number(1.0f / std::sqrt(float(depth)));
+      for (int32_t k = 0; k < depth; k++) weights[row + size_t(k)] = weight * float(random.whole(-1, 1));
+    }
+  }
+
   // In the given pieces of rows and panels.
-  void run(const Kernels& k, Matrix& result, int32_t row_step, int32_t panel_step) {
+  void run(const Kernels& k, PanelType type, Matrix& result, int32_t row_step, int32_t panel_step) {
     const bool gated = is_gated(epilogue);
     Packed packed(k, type, weights, columns, depth, gated);
     Buffer panel_bias(packed.panels * k.panel_columns);
     interleave(k, bias, columns, gated, panel_bias);
-    Buffer scratch(int64_t(k.product_scratch(depth) / 4) + 1);
+    Buffer scratch(int64_t(k.product_scratch(type, depth) / 4) + 1);
     if (epilogue == Epilogue::add_f32) result.copy(before);
     const Product p = {a.start, packed.packed.start, type, panel_bias.start, depth, columns, epilogue,
                        result.start, result.start, scratch.start};
@@ -176,23 +199,100 @@ struct ProductCase {
 
 }  // namespace
 
-TEST_CASE("products agree with the scalar ones over odd shapes, and do not depend on how they are cut") {
-  for (const Kernels* k : tables()) {
+TEST_CASE("products agree with the scalar ones of floats over odd shapes, and do not depend on how they are cut") {
+  for (const Kernels* k : all_tables()) {
     Random shapes(7);
-    for (uint32_t i = 0; i < 160; i++) {
+    for (uint32_t i = 0; i < 240; i++) {
       const Epilogue epilogue = epilogues[i % 8];
-      const PanelType type = k->f16_panels && i % 3 == 0 ? PanelType::f16 : PanelType::native;
+      const PanelType types[] = {PanelType::f16, PanelType::int8, PanelType::native};
+      const PanelType type = types[i % 3];
       const int32_t depth = shapes.whole(1, i % 10 == 9 ? 2000 : 200), rows = shapes.whole(1, i % 20 == 9 ? 300 : 50);
       ProductCase test(i, rows, depth, shapes.whole(1, 130), epilogue, type);
       CAPTURE(k->name);
       CAPTURE(i);
       Matrix whole(test.rows, test.columns), cut(test.rows, test.columns), reference(test.rows, test.columns);
-      test.run(scalar(), reference, test.rows, 1000);
-      test.run(*k, whole, test.rows, 1000);
-      test.run(*k, cut, shapes.whole(1, 20), shapes.whole(1, 3));
+      test.run(scalar(), PanelType::native, reference, test.rows, 1000);
+      test.run(*k, type, whole, test.rows, 1000);
+      test.run(*k, type, cut, shapes.whole(1, 20), shapes.whole(1, 3));
       CHECK(difference(whole, reference) < 4e-5);
       CHECK(same_bits(whole, cut));
     }
+  }
+}
+
+TEST_CASE("products of bytes are as near as half a step of each value lets them be") {
+  for (const Kernels* k : all_tables()) {
+    Random shapes(9);
+    for (uint32_t i = 0; i < 40; i++) {
+      const int32_t depth = shapes.whole(1, 900);
+      ProductCase test(i, shapes.whole(1, 40), depth, shapes.whole(1, 70), Epilogue::store_f32, PanelType::native);
+      Matrix bytes(test.rows, test.columns), floats(test.rows, test.columns);
+      test.run(*k, PanelType::int8, bytes, test.rows, 1000);
+      test.run(scalar(), PanelType::native, floats, test.rows, 1000);
+      CAPTURE(k->name);
+      double worst = 0;  // of the error over its bound
+      for (int32_t r = 0; r < test.rows; r++) {
+        for (int32_t c = 0; c < test.columns; c++) {
+          const float* w = &test.weights[size_t(c) * size_t(depth)];
+          double a_top = 0, w_top = 0, a_sum = 0, w_sum = 0;
+          for (int32_t d = 0; d < depth; d++) {
+            const double a = std::fabs(double(test.a.at(r, d))), weight = std::fabs(double(w[d]));
+            a_top = std::fmax(a_top, a);
+            w_top = std::fmax(w_top, weight);
+            a_sum += a;
+            w_sum += weight;
+          }
+          const double a_half = a_top / 127 / 2, w_half = w_top / 63 / 2;
+          const double bound = a_sum * w_half + w_sum * a_half + depth * a_half * w_half + 1e-5;
+          worst = std::fmax(worst, std::fabs(double(bytes.at(r, c)) - floats.at(r, c)) / bound);
+        }
+      }
+      CHECK(worst <= 1);
+    }
+  }
+}
+
+TEST_CASE("a value that is not finite shows in every sum of bytes of its row, and in no other") {
+  for (const Kernels* k : all_tables()) {
+    ProductCase test(3, 9, 70, 40, Epilogue::store_f32, PanelType::native);
+    test.a.at(2, 41) = NAN;
+    test.a.at(5, 0) = INFINITY;
+    test.a.at(7, 69) = -INFINITY;
+    for (int32_t c = 0; c < 70; c++) test.a.at(8, c) = c == 13 ? NAN : 0;
+    Matrix out(9, 40);
+    test.run(*k, PanelType::int8, out, 9, 1000);
+    CAPTURE(k->name);
+    for (int32_t r = 0; r < 9; r++) {
+      for (int32_t c = 0; c < 40; c++) CHECK(std::isfinite(out.at(r, c)) == (r != 2 && r != 5 && r != 7 && r != 8));
+    }
+  }
+}
+
+TEST_CASE("sums of bytes hold the deepest product of the largest values, and zeros stay zeros") {
+  for (const Kernels* k : all_tables()) {
+    const int32_t depth = largest_int8_depth;
+    Matrix a(4, depth), out(4, 3);
+    std::vector<float> weights(size_t(depth) * 3, 2.0f);
+    for (int32_t d = 0; d < depth; d++) {
+      a.at(0, d) = 0.5f;
+      a.at(1, d) = -0.5f;
+      a.at(2, d) = d % 2 == 0 ? 0.5f : -0.5f;
+      a.at(3, d) = 0;
+      weights[size_t(depth) + size_t(d)] = -2;
+      weights[2 * size_t(depth) + size_t(d)] = 0;
+    }
+    Packed packed(*k, PanelType::int8, weights, 3, depth, false);
+    Buffer scratch(int64_t(k->product_scratch(PanelType::int8, depth) / 4) + 1);
+    const Product p = {a.start, packed.packed.start, PanelType::int8, nullptr, depth, 3, Epilogue::store_f32,
+                       nullptr, out.start, scratch.start};
+    k->product(p, 0, 4, 0, packed.panels);
+    CAPTURE(k->name);
+    const double n = depth;
+    const double expected[4][3] = {{n, -n, 0}, {-n, n, 0}, {0, 0, 0}, {0, 0, 0}};
+    for (int32_t r = 0; r < 4; r++) {
+      for (int32_t c = 0; c < 3; c++) CHECK(std::fabs(out.at(r, c) - expected[r][c]) <= 1e-6 * n);
+    }
+    CHECK(scratch.intact());
   }
 }
 
@@ -207,7 +307,7 @@ TEST_CASE("the activations are right over the whole range of their argument") {
         a.at(r, 1) = 1;
       }
       Packed packed(*k, PanelType::native, {1, 0, 0, 1}, 1, 2, is_gated(epilogue));
-      Buffer scratch(int64_t(k->product_scratch(2) / 4) + 1);
+      Buffer scratch(int64_t(k->product_scratch(PanelType::native, 2) / 4) + 1);
       const Product p = {a.start, packed.packed.start, PanelType::native, nullptr, 2, 1, epilogue,
                          out.start, nullptr, scratch.start};
       k->product(p, 0, rows, 0, 1);
@@ -356,16 +456,18 @@ TEST_CASE("means and widened halves agree with the scalar ones") {
 
 TEST_CASE("selecting a table") {
   const char* reason = nullptr;
-  const Kernels* table = select(false, &reason);
+  const Kernels* table = select(Precision::f32, &reason);
   REQUIRE(table != nullptr);
   CHECK(table->layout == Layout::f32_rows);
-  for (const Kernels* k : tables()) {
+  for (const Kernels* k : all_tables()) {
     setenv("INLAY_ISA", k->name, 1);
-    CHECK(select(false, &reason) == k);
-    CHECK(select(true, &reason) == nullptr);
+    const Isa for_floats = is_for_bytes(k->isa) ? Isa(int32_t(k->isa) - 1) : k->isa;
+    CHECK(select(Precision::f32, &reason) == find(for_floats));
+    CHECK(select(Precision::int8, &reason) == k);
+    CHECK(select(Precision::bf16, &reason) == nullptr);
   }
   setenv("INLAY_ISA", "mmx", 1);
-  CHECK(select(false, &reason) == nullptr);
+  CHECK(select(Precision::f32, &reason) == nullptr);
   CHECK(std::string(reason).find("names no instruction set") != std::string::npos);
   unsetenv("INLAY_ISA");
 }

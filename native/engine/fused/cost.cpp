@@ -36,11 +36,11 @@ int64_t level2_cache_bytes() {
   return bytes > 0 ? bytes : int64_t(1) << 20;
 }
 
-double measure_rate(const kernels::Kernels& kernels) {
+double measure_rate(const kernels::Kernels& kernels, kernels::PanelType type) {
   static std::mutex measuring;
-  static double rates[8] = {};
+  static double rates[size_t(kernels::Isa::amx_bf16) + 1][2] = {};
   const std::lock_guard<std::mutex> lock(measuring);
-  double& rate = rates[size_t(kernels.isa)];
+  double& rate = rates[size_t(kernels.isa)][type == kernels::PanelType::int8];
   if (rate > 0) return rate;
 
   constexpr int32_t rows = 48, depth = 256, columns = 128;
@@ -48,13 +48,14 @@ double measure_rate(const kernels::Kernels& kernels) {
   Arena sizes;
   const auto place = [&](Arena& arena, kernels::Product& p) {
     p.a = arena.take_bytes(kernels::activation_bytes(kernels.layout, rows, depth));
-    p.panels = arena.take_bytes(uint64_t(panels) * kernels::panel_bytes(kernels, kernels::PanelType::native, depth));
+    p.panels = arena.take_bytes(uint64_t(panels) * kernels::panel_bytes(kernels, type, depth));
     p.out = arena.take_bytes(kernels::activation_bytes(kernels.layout, rows, columns));
-    p.scratch = arena.take_bytes(kernels.product_scratch(depth));
+    p.scratch = arena.take_bytes(kernels.product_scratch(type, depth));
   };
   kernels::Product p = {};
   p.depth = depth;
   p.columns = columns;
+  p.panel_type = type;
   place(sizes, p);
   const Memory memory(sizes.taken());
   Arena arena(memory);

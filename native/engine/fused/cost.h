@@ -18,7 +18,8 @@ struct Cost {
 // `rate`: floating-point operations per second of one thread's products, see measure_rate.
 Cost estimate_cost(const Model& model, double rate);
 
-// Of one thread, by running a product that fits in the cache for about a millisecond. Once per kernel table.
-double measure_rate(const kernels::Kernels& kernels);
+// Of one thread, by running a product of native or int8 panels that fits in the cache for about a millisecond. Once for
+// each kernel table and type.
+double measure_rate(const kernels::Kernels& kernels, kernels::PanelType type);
 
 }  // namespace inlay::fused

@@ -20,7 +20,7 @@ class FusedEngine final : public Engine {
  public:
   FusedEngine(std::unique_ptr<gguf::Reader> opened, std::unique_ptr<Tokenizer> own, const LoadOptions& options)
       : file(std::move(opened)), tokenizer(std::move(own)), model(fused::load_model(*file, options)),
-        cost(fused::estimate_cost(model, fused::measure_rate(*model.kernels))) {
+        cost(fused::estimate_cost(model, fused::measure_rate(*model.kernels, model.weights.layer_panels))) {
     describe();
   }
 
@@ -76,7 +76,7 @@ class FusedEngine final : public Engine {
     description.architecture = file->architecture();
     description.name = std::string(file->string("general.name").value_or(""));
     description.device = "cpu";
-    description.precision = model.kernels->layout == kernels::Layout::f32_rows ? "f32" : "bf16";
+    description.precision = fused::precision_name(model.precision);
     description.isa = model.kernels->name;
     description.tokenizer = tokenizer->name;
     description.pooling = model.pooling;

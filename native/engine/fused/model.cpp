@@ -10,19 +10,30 @@ namespace inlay::fused {
 namespace {
 
 using kernels::Kernels;
+using kernels::Precision;
 
-const Kernels& choose_kernels(const std::string& precision) {
+const Kernels* find_kernels(Precision precision) {
   const char* reason = nullptr;
-  if (precision == "auto" || precision == "bf16") {
-    if (const Kernels* fast = kernels::select(true, &reason)) return *fast;
-    if (precision == "bf16") throw Failure(FailureCode::model_unsupported, std::string("precision bf16: ") + reason);
-  } else if (precision != "f32") {
-    throw Failure(FailureCode::model_unsupported,
-                  "the fused engine has no precision " + precision + "; choose auto, f32 or bf16");
+  const Kernels* found = kernels::select(precision, &reason);
+  if (found == nullptr && precision != Precision::f32) {
+    throw Failure(FailureCode::model_unsupported, std::string("precision ") + precision_name(precision) + ": " + reason);
   }
-  const Kernels* exact = kernels::select(false, &reason);
-  if (exact == nullptr) throw Failure(FailureCode::device, reason);
-  return *exact;
+  if (found == nullptr) throw Failure(FailureCode::device, reason);
+  return found;
+}
+
+void choose_kernels(Model& model, const std::string& wanted) {
+  const char* reason = nullptr;
+  model.precision = Precision::f32;
+  if (wanted == "bf16" || (wanted == "auto" && kernels::select(Precision::bf16, &reason) != nullptr)) {
+    model.precision = Precision::bf16;
+  } else if (wanted == "int8") {
+    model.precision = Precision::int8;
+  } else if (wanted != "auto" && wanted != "f32") {
+    throw Failure(FailureCode::model_unsupported,
+                  "the fused engine has no precision " + wanted + "; choose auto, f32, bf16 or int8");
+  }
+  model.kernels = find_kernels(model.precision);
 }
 
 // Where neither the caller nor the file says: what the models of that kind were trained with.
@@ -34,15 +45,23 @@ Pooling choose_pooling(const LoadOptions& options, const ModelShape& shape) {
 
 }  // namespace
 
+const char* precision_name(Precision precision) {
+  switch (precision) {
+    case Precision::bf16: return "bf16";
+    case Precision::int8: return "int8";
+    default: return "f32";
+  }
+}
+
 Model load_model(const gguf::Reader& file, const LoadOptions& options) {
   Model model = {};
   model.shape = read_shape(file);
-  model.kernels = &choose_kernels(options.precision);
+  choose_kernels(model, options.precision);
   model.pooling = choose_pooling(options, model.shape);
   if (options.context_length != 0) {
     model.shape.context = int32_t(std::min<uint32_t>(options.context_length, uint32_t(model.shape.context)));
   }
-  model.weights = load_weights(file, model.shape, *model.kernels, options.mmap);
+  model.weights = load_weights(file, model.shape, *model.kernels, model.precision == Precision::int8, options.mmap);
   model.cache_bytes = level2_cache_bytes();
   for (const LayerShape& layer : model.shape.layer) {
     if (model.shape.rotated == 0) {

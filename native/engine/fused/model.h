@@ -12,6 +12,7 @@ namespace inlay::fused {
 
 // Everything a forward pass reads.
 struct Model {
+  kernels::Precision precision;  // of the layers' products
   const kernels::Kernels* kernels;
   ModelShape shape;
   Pooling pooling;
@@ -20,6 +21,8 @@ struct Model {
   std::vector<const float*> layer_rotations;               // of each layer; nullptr: no RoPE
   int64_t cache_bytes;                                     // of the L2 cache, which products keep their rows in
 };
+
+const char* precision_name(kernels::Precision precision);
 
 // Throws as create_fused_engine does.
 Model load_model(const gguf::Reader& file, const LoadOptions& options);

@@ -30,7 +30,8 @@ class Packing {
 
   // Each sets what it is given in run(); the references must still hold then.
   // The weights of one product: the rows of all pieces, one after another. Gated: the first half of them is the gate.
-  void matrix(Matrix& target, std::vector<Piece> pieces, int32_t depth, bool gated);
+  // `type` native: floats, as halves where the file has halves. int8: the same where bytes would hold them badly.
+  void matrix(Matrix& target, std::vector<Piece> pieces, int32_t depth, bool gated, kernels::PanelType type);
   // A bias or norm weight, padded with zeros.
   void vector(const float*& target, const std::string& name, int32_t count, Need need);
   // The first `rows` rows of a small table, as floats.
@@ -67,6 +68,7 @@ class Packing {
   };
 
   const gguf::Tensor& find(const std::string& name, uint64_t columns, uint64_t rows, uint64_t slices = 1) const;
+  bool fits_bytes(const MatrixPiece& piece, int32_t depth) const;
   void place(Arena& arena);
   void pack_matrix(const MatrixJob& job, int32_t panel_begin, int32_t panel_end) const;
   void read_bias(const MatrixJob& job) const;

@@ -9,6 +9,8 @@
 namespace inlay::fused {
 namespace {
 
+using kernels::PanelType;
+
 // Names the weights of a model, as the file's tensors, for a Packing.
 class Assembly {
  public:
@@ -21,8 +23,8 @@ class Assembly {
       norm(weights.output_norm, "output_norm", shape.width, Need::required);
     }
     if (shape.dense_2_out != 0) {
-      packing.matrix(weights.dense_2, {{"dense_2", shape.dense_2_out}}, shape.width, false);
-      packing.matrix(weights.dense_3, {{"dense_3", shape.dense_3_out}}, shape.dense_2_out, false);
+      packing.matrix(weights.dense_2, {{"dense_2", shape.dense_2_out}}, shape.width, false, PanelType::native);
+      packing.matrix(weights.dense_3, {{"dense_3", shape.dense_3_out}}, shape.dense_2_out, false, PanelType::native);
     }
     weights.flops_per_token = flops;
   }
@@ -83,7 +85,9 @@ class Assembly {
       packing.forbid(at + name);
     }
     const double used = double(shape.experts_used) / shape.experts;
-    product(layer.router, {{at + "ffn_gate_inp", shape.experts}}, shape.width, false);
+    // Its logits choose: floats whatever the precision.
+    packing.matrix(layer.router, {{at + "ffn_gate_inp", shape.experts}}, shape.width, false, PanelType::native);
+    flops += 2.0 * shape.experts * shape.width;
     layer.experts.resize(size_t(shape.experts));
     for (int32_t i = 0; i < shape.experts; i++) {
       Expert& expert = layer.experts[size_t(i)];
@@ -119,7 +123,7 @@ class Assembly {
   // `used`: the share of tokens that go through it.
   void product(Matrix& matrix, std::vector<Packing::Piece> pieces, int32_t depth, bool gated, double used = 1) {
     for (const Packing::Piece& piece : pieces) flops += 2.0 * piece.rows * depth * used;
-    packing.matrix(matrix, std::move(pieces), depth, gated);
+    packing.matrix(matrix, std::move(pieces), depth, gated, weights.layer_panels);
     weights.largest_depth = std::max(weights.largest_depth, depth);
   }
 
@@ -131,8 +135,10 @@ class Assembly {
 
 }  // namespace
 
-Weights load_weights(const gguf::Reader& file, const ModelShape& shape, const kernels::Kernels& kernels, bool mmap) {
+Weights load_weights(const gguf::Reader& file, const ModelShape& shape, const kernels::Kernels& kernels, bool int8,
+                     bool mmap) {
   Weights weights;
+  weights.layer_panels = int8 ? PanelType::int8 : PanelType::native;
   for (const gguf::Tensor& tensor : file.tensors()) {
     weights.parameters += tensor.ne[0] * tensor.ne[1] * tensor.ne[2] * tensor.ne[3];
   }

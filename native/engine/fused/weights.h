@@ -63,6 +63,8 @@ struct Weights {
   NormWeights output_norm;
   Matrix dense_2, dense_3;
 
+  // Of the layers' products: int8, or native, where each may be of halves all the same.
+  kernels::PanelType layer_panels = kernels::PanelType::native;
   uint64_t table_bytes = 0;     // of `memory`: the token table
   uint64_t parameters = 0;      // of the whole file
   double flops_per_token = 0;   // of the linear layers
@@ -75,7 +77,9 @@ struct Weights {
 // Reads, dequantises and packs every weight, panel by panel, so that besides the packed weights only a few panels'
 // worth of memory is ever held. Throws Failure: model_invalid for a tensor that is missing, has another shape, or
 // holds a value that is not finite; model_unsupported for a type that is not known.
-Weights load_weights(const gguf::Reader& file, const ModelShape& shape, const kernels::Kernels& kernels, bool mmap);
+// `int8`: the layers' products in bytes, where `kernels` have them.
+Weights load_weights(const gguf::Reader& file, const ModelShape& shape, const kernels::Kernels& kernels, bool int8,
+                     bool mmap);
 
 // Checks names, shapes and types of the tensors that load_weights would read; throws as it does.
 void check_tensors(const gguf::Reader& file, const ModelShape& shape);

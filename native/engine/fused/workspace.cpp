@@ -7,8 +7,11 @@ namespace inlay::fused {
 FusedWorkspace::FusedWorkspace(const Model& model, int32_t tokens) : tokens(tokens) {
   const kernels::Kernels& k = *model.kernels;
   const int32_t longest = std::min(tokens, model.shape.context);
-  scratch_bytes = std::max(k.product_scratch(model.weights.largest_depth),
-                           k.attention_scratch(model.shape.head_size, longest));
+  const auto product_scratch = [&](kernels::PanelType type) {
+    return k.product_scratch(type, model.weights.largest_depth);
+  };
+  scratch_bytes = std::max({product_scratch(kernels::PanelType::native), product_scratch(model.weights.layer_panels),
+                            k.attention_scratch(model.shape.head_size, longest)});
   scratch_bytes = (scratch_bytes + 4095) / 4096 * 4096;
   Arena sizes;
   place(model, sizes);
