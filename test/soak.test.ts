@@ -34,7 +34,7 @@ test(
     expect(queue).toMatchObject(EMPTY);
     expect(memory).toMatchObject({ models: 0, workspaces: 0 });
     expect(models).toBe(0);
-    // MiB over the second half. Short runs still see the heap and the allocator's arenas find their size, and the
+    // MiB from the third quarter to the last. Short runs still see the heap and the allocator's arenas find their size, and the
     // sanitizer holds freed memory back.
     expect(growth).toBeLessThan(SECONDS >= 120 && !SANITIZER ? 16 : 64);
   },
