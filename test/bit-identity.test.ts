@@ -14,14 +14,18 @@ const SPECS: ModelSpec[] = [
   // With the smaller vocabulary, because ggml computes every token's logits for decoders.
   { architecture: "qwen3", vocabulary: "llama-spm", dim: 64, heads: 4, weights: "bf16" },
 ];
-const ENGINES: LoadOptions[] = [{ engine: "ggml", device: "cpu" }, { engine: "fused" }];
+const ENGINES: LoadOptions[] = [
+  { engine: "ggml", device: "cpu" },
+  { engine: "fused" },
+  { engine: "fused", precision: "int8" },
+];
 
 const CONTEXT = 2048;
 /** From special tokens only to nearly the whole context, long enough that a lone one may be split over threads. */
 const texts = [...TEXTS, ...[2, 20, 80, 380].map((times) => "one more word about rivers ".repeat(times))];
 
 for (const engine of ENGINES) {
-  describe.each(SPECS)(`${engine.engine}, $architecture`, (spec) => {
+  describe.each(SPECS)(`${Object.values(engine).join(" ")}, $architecture`, (spec) => {
     const models: EmbeddingModel[] = [];
     let alone: Buffer[];
 
