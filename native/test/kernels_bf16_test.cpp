@@ -515,13 +515,13 @@ TEST_CASE("selecting a table of bf16 tiles") {
   const char* reason = nullptr;
   for (const Kernels* k : tables()) {
     setenv("INLAY_ISA", k->name, 1);
-    CHECK(select(true, &reason) == k);
-    REQUIRE(select(false, &reason) != nullptr);
-    CHECK(select(false, &reason)->layout == Layout::f32_rows);
+    CHECK(select(Precision::bf16, &reason) == k);
+    REQUIRE(select(Precision::f32, &reason) != nullptr);
+    CHECK(select(Precision::f32, &reason)->layout == Layout::f32_rows);
   }
   setenv("INLAY_ISA", "scalar", 1);
   reason = nullptr;
-  CHECK(select(true, &reason) == nullptr);
+  CHECK(select(Precision::bf16, &reason) == nullptr);
   CHECK(reason != nullptr);
   unsetenv("INLAY_ISA");
 }
