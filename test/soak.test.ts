@@ -34,9 +34,10 @@ test(
     expect(queue).toMatchObject(EMPTY);
     expect(memory).toMatchObject({ models: 0, workspaces: 0 });
     expect(models).toBe(0);
-    // MiB from the third quarter to the last. Short runs still see the heap and the allocator's arenas find their size, and the
-    // sanitizer holds freed memory back.
-    expect(growth).toBeLessThan(SECONDS >= 120 && !SANITIZER ? 16 : 64);
+    // MiB from the third quarter to the last, beside new workspaces; what is there may still be touched for the first
+    // time. Short runs also see the heap and the allocator's arenas find their size, and the sanitizer holds freed
+    // memory back. The test below is the finer one.
+    expect(growth).toBeLessThan(SECONDS >= 120 && !SANITIZER ? 32 : 64);
   },
   SECONDS * 1000 + 150_000,
 );
@@ -53,6 +54,6 @@ test("rounds of concurrent calls with random aborts: all settle once, and memory
   expect(settled.aborted).toBeGreaterThan(0);
   expect(queue).toMatchObject(EMPTY);
   const third = Math.floor(memory.length / 3);
-  const most = (values: number[]) => Math.max(...values);
-  expect(most(memory.slice(-third)) - most(memory.slice(third, 2 * third))).toBeLessThan(16); // MiB
+  const least = (values: number[]) => Math.min(...values);
+  expect(least(memory.slice(-third)) - least(memory.slice(third, 2 * third))).toBeLessThan(16); // MiB
 }, 620_000);
